@@ -1,0 +1,26 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// The settings every Swift target of this repository is built with.
+let settings: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+]
+
+let package = Package(
+    name: "Multiaddr",
+    products: [
+        .library(name: "Multiaddr", targets: ["Multiaddr"])
+    ],
+    targets: [
+        .target(name: "Multiaddr", swiftSettings: settings),
+        .testTarget(
+            name: "MultiaddrTests",
+            dependencies: ["Multiaddr"],
+            resources: [.copy("Vectors")],
+            swiftSettings: settings
+        ),
+    ],
+    swiftLanguageModes: [.v6]
+)
