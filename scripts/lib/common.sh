@@ -1,0 +1,73 @@
+# shellcheck shell=bash
+# Shared by the scripts of this repository: sourced, never run.
+
+repo_root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd -P)
+export repo_root
+
+# The packages in growing order of dependencies.
+# shellcheck disable=SC2034 # used by the scripts that source this file
+packages=(Multiaddr PeerID Libp2pTLS NetStream QuicTransport Host)
+
+# say TEXT…: one line for the person, on standard error, so that standard output stays for results.
+say() { printf '%s\n' "$*" >&2; }
+
+# heading TEXT…: a line that stands out.
+heading() { printf '\n== %s\n' "$*" >&2; }
+
+# die TEXT…: one clear line and exit 1.
+die() {
+    printf '%s: %s\n' "$(basename -- "$0")" "$*" >&2
+    exit 1
+}
+
+# usage_error TEXT…: one clear line and exit 2.
+usage_error() {
+    printf '%s: %s\n' "$(basename -- "$0")" "$*" >&2
+    exit 2
+}
+
+# show_help: prints the comment block at the top of the calling script.
+show_help() { sed -n '2,/^[^#]/{/^#/!q;s/^# \{0,1\}//p}' "$0"; }
+
+# as_root COMMAND…: as it is for root, through sudo otherwise.
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then
+        "$@"
+    elif command -v sudo >/dev/null 2>&1; then
+        sudo -- "$@"
+    else
+        die "this needs root: run it as root, or install sudo (wanted: $*)"
+    fi
+}
+
+# version_at_least HAVE WANT: true when the dotted number HAVE is not below WANT.
+version_at_least() {
+    [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]
+}
+
+# require_swift: a Swift of at least 6.2 is on the path, or the script ends and says how to get one.
+require_swift() {
+    if ! command -v swift >/dev/null 2>&1; then
+        die "no Swift toolchain on the PATH. Get Swift 6.2 or later from https://www.swift.org/install/linux/ " \
+            "(the swiftly installer, or a tarball whose usr/bin you add to PATH), then run this again"
+    fi
+    local text version
+    text=$(swift --version 2>&1) || die "swift is on the PATH but does not start: $text"
+    version=$(printf '%s\n' "$text" | sed -n 's/.*Swift version \([0-9][0-9.]*\).*/\1/p' | head -n 1)
+    [ -n "$version" ] || die "cannot read the version of $(command -v swift)"
+    version_at_least "$version" 6.2 ||
+        die "Swift $version is too old: 6.2 or later is needed (https://www.swift.org/install/linux/)"
+    swift_version=$version
+    export swift_version
+}
+
+# elapsed START: seconds since START (a value of $SECONDS), as 1m05s.
+elapsed() { printf '%dm%02ds' $(((SECONDS - $1) / 60)) $(((SECONDS - $1) % 60)); }
+
+# example_binary NAME: builds the example in release (output on standard error) and prints its path.
+example_binary() {
+    local name=$1 bin
+    swift build --package-path "$repo_root/Examples" -c release --product "$name" >&2 || return 1
+    bin=$(swift build --package-path "$repo_root/Examples" -c release --show-bin-path) || return 1
+    printf '%s/%s\n' "$bin" "$name"
+}
