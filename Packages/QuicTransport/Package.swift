@@ -47,10 +47,12 @@ let package = Package(
             ],
             swiftSettings: settings
         ),
+        // Socket calls that Swift cannot express well: control messages, segmentation offload, batch reads.
+        .target(name: "CQuicUDP"),
         .target(
             name: "QuicTransport",
             dependencies: [
-                "QuicCore",
+                "QuicCore", "CQuicUDP",
                 .product(name: "Libp2pTLS", package: "Libp2pTLS"),
                 .product(name: "Multiaddr", package: "Multiaddr"),
                 .product(name: "NetStream", package: "NetStream"),
@@ -76,7 +78,7 @@ let package = Package(
         .testTarget(
             name: "QuicTransportTests",
             dependencies: [
-                "QuicTransport", "QuicCore",
+                "QuicTransport", "QuicCore", "CQuicUDP",
                 .product(name: "Libp2pTLS", package: "Libp2pTLS"),
                 .product(name: "Multiaddr", package: "Multiaddr"),
                 .product(name: "NetStream", package: "NetStream"),
