@@ -43,6 +43,8 @@ let package = Package(
                 "CNgtcp2Shims",
                 .product(name: "Libp2pTLS", package: "Libp2pTLS"),
                 .product(name: "PeerID", package: "PeerID"),
+                // HMAC and random bytes for connection IDs and stateless reset tokens.
+                .product(name: "CGnuTLS", package: "PeerID"),
                 .product(name: "DequeModule", package: "swift-collections"),
             ],
             swiftSettings: settings
