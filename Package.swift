@@ -123,13 +123,8 @@ let quicTransport: [Target] = [
         swiftSettings: settings
     ),
     .target(
-        name: "CQuicUDP",
-        path: "Packages/QuicTransport/Sources/CQuicUDP"
-    ),
-    .target(
         name: "QuicTransport",
         dependencies: [
-            "CQuicUDP",
             "QuicCore", "Libp2pTLS", "Multiaddr", "NetStream", "PeerID",
             .product(name: "DequeModule", package: "swift-collections"),
             .product(name: "Logging", package: "swift-log"),
@@ -150,7 +145,7 @@ let quicTransport: [Target] = [
     .testTarget(
         name: "QuicTransportTests",
         dependencies: [
-            "QuicTransport", "QuicCore", "CQuicUDP", "Libp2pTLS", "Multiaddr", "NetStream", "NetStreamTesting", "PeerID",
+            "QuicTransport", "QuicCore", "Libp2pTLS", "Multiaddr", "NetStream", "NetStreamTesting", "PeerID",
             .product(name: "NIOCore", package: "swift-nio"),
             .product(name: "NIOPosix", package: "swift-nio"),
         ],

@@ -1,0 +1,125 @@
+"""What all drivers share: the command line, the features and how results are printed.
+
+Every node, ours included, speaks the same two commands:
+
+    NODE listen        prints `absent FEATURE REASON` for what it cannot serve, then `listening ADDR` (with /p2p/ID),
+                       and serves until SIGTERM or SIGINT
+    NODE dial ADDR     uses every feature of the peer at ADDR and prints one JSON object:
+                       {"results": {FEATURE: {"status": "pass"|"fail"|"absent", "detail": TEXT}}}
+
+`absent` means that one of the two has no such thing; the detail is the proof.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import sys
+from dataclasses import dataclass, field
+
+from wire import Identify
+
+HANDSHAKE, IDENTIFY, PING, ECHO, BIG_ECHO, HALF_CLOSE = FEATURES = (
+    "handshake",
+    "identify",
+    "ping",
+    "echo",
+    "echo-1MiB",
+    "half-close",
+)
+
+ECHO_PROTOCOL = "/echo/1.0.0"
+IDENTIFY_PROTOCOL = "/ipfs/id/1.0.0"
+PING_PROTOCOL = "/ipfs/ping/1.0.0"
+
+PING_COUNT = 3
+PING_SIZE = 32
+ECHO_LINE = b"the quick brown fox\n"
+BIG_ECHO_SIZE = 1 << 20
+HALF_CLOSE_SIZE = 64 << 10
+STEP_TIMEOUT = 20.0
+"""Seconds a single feature may take."""
+
+
+class Absent(Exception):
+    """The other side has no such thing; the text proves it."""
+
+
+@dataclass
+class Results:
+    """The outcome of each feature tried, in order."""
+
+    cells: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def passed(self, feature: str, detail: str = "") -> None:
+        self.cells[feature] = {"status": "pass", "detail": detail}
+
+    def failed(self, feature: str, error: BaseException | str) -> None:
+        text = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
+        self.cells[feature] = {"status": "fail", "detail": text}
+
+    def absent(self, feature: str, detail: str) -> None:
+        self.cells[feature] = {"status": "absent", "detail": detail}
+
+    def finish(self) -> int:
+        """Prints the object; returns the exit status."""
+        for feature in FEATURES:
+            if feature not in self.cells:
+                self.failed(feature, "not reached")
+        print(json.dumps({"results": self.cells}), flush=True)
+        return 1 if any(cell["status"] == "fail" for cell in self.cells.values()) else 0
+
+
+def announce(address: str) -> None:
+    print(f"listening {address}", flush=True)
+
+
+def announce_absent(feature: str, reason: str) -> None:
+    print(f"absent {feature} {reason}", flush=True)
+
+
+def log(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def check_identify(seen: Identify, expected_peer: str) -> str:
+    """Raises if the message is not one a host may send; returns a summary."""
+    if seen.peer != expected_peer:
+        raise ValueError(f"identify names {seen.peer or 'no peer'}, the connection belongs to {expected_peer}")
+    for needed in (IDENTIFY_PROTOCOL, PING_PROTOCOL):
+        if needed not in seen.protocols:
+            raise ValueError(f"identify does not list {needed}: {seen.protocols}")
+    if not seen.observed:
+        raise ValueError("identify carries no observed address")
+    record = "signed record" if seen.has_signed_record else "no signed record"
+    return f"{seen.agent}, {len(seen.protocols)} protocols, observed {seen.observed}, {record}"
+
+
+def random_bytes(count: int) -> bytes:
+    return os.urandom(count)
+
+
+def check_echo(sent: bytes, received: bytes) -> str:
+    """Raises unless the bytes came back; returns a summary with the hash."""
+    if len(sent) != len(received):
+        raise ValueError(f"sent {len(sent)} bytes, {len(received)} came back")
+    wanted, got = (hashlib.sha256(data).hexdigest() for data in (sent, received))
+    if wanted != got:
+        raise ValueError(f"sha256 {wanted[:16]}… went out, {got[:16]}… came back")
+    return f"{len(sent)} bytes, sha256 {got[:16]}…"
+
+
+def ping_summary(round_trips: list[float]) -> str:
+    times = ", ".join(f"{seconds * 1000:.2f}" for seconds in round_trips)
+    return f"{len(round_trips)} × 32 bytes, ms: {times}"
+
+
+def arguments(description: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=description)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("listen", help="serve until SIGTERM")
+    dial = commands.add_parser("dial", help="use every feature of a peer")
+    dial.add_argument("address", help="multiaddr ending in /p2p/ID")
+    return parser.parse_args()
