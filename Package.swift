@@ -123,8 +123,13 @@ let quicTransport: [Target] = [
         swiftSettings: settings
     ),
     .target(
+        name: "CQuicUDP",
+        path: "Packages/QuicTransport/Sources/CQuicUDP"
+    ),
+    .target(
         name: "QuicTransport",
         dependencies: [
+            "CQuicUDP",
             "QuicCore", "Libp2pTLS", "Multiaddr", "NetStream", "PeerID",
             .product(name: "DequeModule", package: "swift-collections"),
             .product(name: "Logging", package: "swift-log"),
@@ -145,7 +150,7 @@ let quicTransport: [Target] = [
     .testTarget(
         name: "QuicTransportTests",
         dependencies: [
-            "QuicTransport", "QuicCore", "Libp2pTLS", "Multiaddr", "NetStream", "NetStreamTesting", "PeerID",
+            "QuicTransport", "QuicCore", "CQuicUDP", "Libp2pTLS", "Multiaddr", "NetStream", "NetStreamTesting", "PeerID",
             .product(name: "NIOCore", package: "swift-nio"),
             .product(name: "NIOPosix", package: "swift-nio"),
         ],

@@ -14,7 +14,6 @@ let package = Package(
         .library(name: "Libp2pTLS", targets: ["Libp2pTLS"])
     ],
     dependencies: [
-        .package(path: "../Multiaddr"),
         .package(path: "../PeerID"),
         .package(url: "https://github.com/apple/swift-asn1", from: "1.7.0"),
     ],

@@ -43,14 +43,18 @@ let package = Package(
                 "CNgtcp2Shims",
                 .product(name: "Libp2pTLS", package: "Libp2pTLS"),
                 .product(name: "PeerID", package: "PeerID"),
+                // HMAC and random bytes for connection IDs and stateless reset tokens.
+                .product(name: "CGnuTLS", package: "PeerID"),
                 .product(name: "DequeModule", package: "swift-collections"),
             ],
             swiftSettings: settings
         ),
+        // Socket calls that Swift cannot express well: control messages, segmentation offload, batch reads.
+        .target(name: "CQuicUDP"),
         .target(
             name: "QuicTransport",
             dependencies: [
-                "QuicCore",
+                "QuicCore", "CQuicUDP",
                 .product(name: "Libp2pTLS", package: "Libp2pTLS"),
                 .product(name: "Multiaddr", package: "Multiaddr"),
                 .product(name: "NetStream", package: "NetStream"),
@@ -76,7 +80,7 @@ let package = Package(
         .testTarget(
             name: "QuicTransportTests",
             dependencies: [
-                "QuicTransport", "QuicCore",
+                "QuicTransport", "QuicCore", "CQuicUDP",
                 .product(name: "Libp2pTLS", package: "Libp2pTLS"),
                 .product(name: "Multiaddr", package: "Multiaddr"),
                 .product(name: "NetStream", package: "NetStream"),

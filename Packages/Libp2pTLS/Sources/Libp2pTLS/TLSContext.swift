@@ -1,0 +1,102 @@
+public import PeerID
+internal import Synchronization
+
+/// What all connections of a host share: identity, certificate, credentials and priorities.
+///
+/// Make one per host and take a session from it for each connection. It may be used from any thread; a session may
+/// not. The certificate is made here and renewed by itself: when a quarter of its time is left, the next session gets
+/// a new one, while existing sessions keep theirs until they end.
+public final class TLSContext: Sendable {
+    /// What the context was made with.
+    public let configuration: TLSConfiguration
+    /// The peer ID of this host.
+    public let localPeer: PeerID
+
+    private let identity: PrivateKey
+    private let priority: Priority
+    private let keyLog: KeyLog?
+    private let current: Mutex<Credentials>
+
+    /// Makes the first certificate and opens the key log, if one is configured.
+    ///
+    /// - Parameters:
+    ///   - identity: the host's key, of any of the four types.
+    ///   - configuration: what to offer, accept and record.
+    /// - Throws: ``TLSError`` with ``TLSError/Code/invalidConfiguration``, ``TLSError/Code/certificateGeneration``,
+    ///   ``TLSError/Code/keyLog`` or ``TLSError/Code/gnutls``.
+    public init(identity: PrivateKey, configuration: TLSConfiguration = .defaults) throws(TLSError) {
+        try configuration.validate()
+        self.configuration = configuration
+        self.identity = identity
+        localPeer = identity.peerID
+        priority = try Priority()
+        if let path = configuration.keyLogFile { keyLog = try KeyLog(path: path) } else { keyLog = nil }
+        let credentials = try Credentials(
+            identity: identity,
+            configuration: configuration,
+            at: configuration.clock()
+        )
+        current = Mutex(credentials)
+    }
+
+    /// A session for dialling.
+    ///
+    /// - Parameter expectedPeer: the peer that must answer, or `nil` to find out who does
+    ///   (``TLSSession/verifiedPeer``).
+    /// - Throws: ``TLSError`` with ``TLSError/Code/gnutls``.
+    public func makeClientSession(expecting expectedPeer: PeerID? = nil) throws(TLSError) -> TLSSession {
+        try makeSession(.client, expecting: expectedPeer, credentials: credentials())
+    }
+
+    /// A session for an accepted connection; it requires a certificate from the client.
+    ///
+    /// - Throws: ``TLSError`` with ``TLSError/Code/gnutls``.
+    public func makeServerSession() throws(TLSError) -> TLSSession {
+        try makeSession(.server, expecting: nil, credentials: credentials())
+    }
+
+    /// The certificate that the next session will present, for debugging.
+    public var certificateInformation: CertificateInformation {
+        get throws(TLSError) { try information(about: credentials()) }
+    }
+
+    /// The certificate that the next session will present, in DER.
+    public var certificateDER: [UInt8] { credentials().certificateDER }
+
+    func information(about credentials: Credentials) throws(TLSError) -> CertificateInformation {
+        try CertificateInformation(
+            certificateDER: credentials.certificateDER,
+            at: configuration.clock(),
+            privateKeyInfo: credentials.publicKeyInfo
+        )
+    }
+
+    func makeSession(
+        _ role: TLSSession.Role,
+        expecting expectedPeer: PeerID?,
+        credentials: Credentials
+    ) throws(TLSError) -> TLSSession {
+        try TLSSession(
+            role: role,
+            expecting: expectedPeer,
+            credentials: credentials,
+            priority: priority,
+            configuration: configuration,
+            keyLog: keyLog
+        )
+    }
+
+    /// The credentials for a new session, renewed when it is time.
+    func credentials() -> Credentials {
+        let now = configuration.clock()
+        return current.withLock { current in
+            if current.isFresh(at: now) { return current }
+            // A renewal that fails (no randomness, no memory) is tried again by the next session; until then the old
+            // certificate is the best there is.
+            if let renewed = try? Credentials(identity: identity, configuration: configuration, at: now) {
+                current = renewed
+            }
+            return current
+        }
+    }
+}

@@ -1,0 +1,96 @@
+import Synchronization
+
+/// A clock that only moves when it is told to. For tests of deadlines, without waiting.
+public final class ManualClock: Clock, Sendable {
+    /// A point in the time of a ``ManualClock``.
+    public struct Instant: InstantProtocol {
+        /// Time since the clock was made.
+        public var offset: Duration
+
+        /// The instant a duration later.
+        public func advanced(by duration: Duration) -> Instant { Instant(offset: offset + duration) }
+        /// The time from here to another instant.
+        public func duration(to other: Instant) -> Duration { other.offset - offset }
+        /// Whether one instant is before another.
+        public static func < (left: Instant, right: Instant) -> Bool { left.offset < right.offset }
+    }
+
+    private struct Sleeper {
+        var id: UInt64
+        var deadline: Instant
+        var continuation: CheckedContinuation<Void, any Error>
+    }
+
+    private struct State {
+        var now = Instant(offset: .zero)
+        var nextID: UInt64 = 0
+        var sleepers: [Sleeper] = []
+        var watchers: [(count: Int, continuation: CheckedContinuation<Void, Never>)] = []
+    }
+
+    private let state = Mutex(State())
+
+    /// A clock that stands at zero.
+    public init() {}
+
+    /// Where the clock stands.
+    public var now: Instant { state.withLock { $0.now } }
+    /// Zero: it moves as exactly as it is told.
+    public var minimumResolution: Duration { .zero }
+
+    /// Waits until the clock was moved to the deadline.
+    public func sleep(until deadline: Instant, tolerance: Duration?) async throws {
+        let id = state.withLock { state in
+            state.nextID += 1
+            return state.nextID
+        }
+        try await withTaskCancellationHandler {
+            try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
+                var effects = Effects()
+                state.withLock { state in
+                    if Task.isCancelled {
+                        effects.add { continuation.resume(throwing: CancellationError()) }
+                    } else if deadline <= state.now {
+                        effects.add { continuation.resume() }
+                    } else {
+                        state.sleepers.append(Sleeper(id: id, deadline: deadline, continuation: continuation))
+                        let count = state.sleepers.count
+                        for watcher in state.watchers where watcher.count <= count {
+                            effects.add { watcher.continuation.resume() }
+                        }
+                        state.watchers.removeAll { $0.count <= count }
+                    }
+                }
+                effects.run()
+            }
+        } onCancel: {
+            let sleeper: Sleeper? = state.withLock { state in
+                state.sleepers.firstIndex { $0.id == id }.map { state.sleepers.remove(at: $0) }
+            }
+            sleeper?.continuation.resume(throwing: CancellationError())
+        }
+    }
+
+    /// Moves the clock and wakes those whose time has come.
+    public func advance(by duration: Duration) {
+        let due = state.withLock { state in
+            state.now = state.now.advanced(by: duration)
+            let now = state.now
+            defer { state.sleepers.removeAll { $0.deadline <= now } }
+            return state.sleepers.filter { $0.deadline <= now }
+        }
+        for sleeper in due { sleeper.continuation.resume() }
+    }
+
+    /// Waits until at least `count` tasks sleep on this clock.
+    public func waitForSleepers(_ count: Int = 1) async {
+        await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
+            let isThere = state.withLock { state in
+                if state.sleepers.count >= count { return true }
+                state.watchers.append((count, continuation))
+                return false
+            }
+            if isThere { continuation.resume() }
+        }
+    }
+}

@@ -1,0 +1,6 @@
+#ifndef CNGTCP2_SHIMS_H
+#define CNGTCP2_SHIMS_H
+
+#include "lp2p_frame_guard.h"
+
+#endif

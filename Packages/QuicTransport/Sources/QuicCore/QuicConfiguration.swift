@@ -1,0 +1,226 @@
+/// The settings of the transport and of its connections.
+///
+/// Start from ``defaults`` or a preset and change fields; the transport calls ``validate()`` before it uses them.
+/// Durations are Swift `Duration`s, sizes are bytes. The article "Configuration" of
+/// QuicTransport lists the names that the Python implementation uses.
+public struct QuicConfiguration: Sendable, Hashable {
+    /// Deadlines.
+    public var timeouts = Timeouts()
+    /// How many streams, and how their data is buffered.
+    public var streams = Streams()
+    /// Flow-control windows.
+    public var flowControl = FlowControl()
+    /// Limits and keys of the endpoint as a whole.
+    public var endpoint = Endpoint()
+    /// The UDP sockets and their packets.
+    public var udp = UDP()
+    /// How much of each control frame a peer may send.
+    public var frameGuard = FrameGuard()
+
+    /// How often a PING keeps an otherwise silent connection alive; `nil` sends none, so that an unused connection ends
+    /// with the idle timeout. The default of 15 s is what other libp2p implementations use: half the usual idle
+    /// timeout, so that one lost PING does no harm. It must be shorter than the idle timeout.
+    public var keepAliveInterval: Duration? = .seconds(15)
+
+    /// The QUIC versions to speak, the preferred one first. At least one; the ones the installed library does not
+    /// have are refused when the transport is made.
+    public var versions: [QuicVersion] = [.v1]
+
+    /// The application protocols of TLS (ALPN), the preferred one first. libp2p over QUIC is `libp2p`.
+    public var alpn: [String] = ["libp2p"]
+
+    /// The congestion controller. CUBIC is the default of nearly every stack (RFC 9438).
+    public var congestionControl: CongestionControl = .cubic
+
+    /// Makes the default configuration.
+    public init() {}
+
+    /// The default configuration.
+    public static let defaults = QuicConfiguration()
+
+    /// The algorithm that decides how much may be in flight.
+    public enum CongestionControl: String, Sendable, Hashable, CaseIterable {
+        /// CUBIC (RFC 9438).
+        case cubic
+        /// NewReno (RFC 9002 §7).
+        case reno
+        /// BBR, which estimates the bandwidth instead of filling the bottleneck's queue.
+        case bbr
+    }
+}
+
+extension QuicConfiguration {
+    /// Deadlines. Every one that passes ends in an error of code ``QuicError/Code/timeout`` or, for operations of a
+    /// stream, ``QuicError/Code/streamTimeout``. Each is above zero; `nil`, where it is possible, means no deadline.
+    public struct Timeouts: Sendable, Hashable {
+        /// The whole of a dial: resolution and every attempt together. 10 s.
+        public var dial: Duration = .seconds(10)
+
+        /// One handshake, in either role. 60 s; a listener's memory is protected by
+        /// ``QuicConfiguration/Endpoint/maxHalfOpen``, not by this.
+        public var handshake: Duration = .seconds(60)
+
+        /// Silence after which a connection is given up (the transport parameter `max_idle_timeout`; the shorter one
+        /// of both sides counts). 30 s.
+        public var idle: Duration = .seconds(30)
+
+        /// An orderly close of a connection, after which it is dropped. 10 s.
+        public var close: Duration = .seconds(10)
+
+        /// Waiting for the peer's credit to open a stream. 30 s.
+        public var streamOpen: Duration? = .seconds(30)
+
+        /// Waiting for the peer to open a stream. No deadline by default: a connection on which nothing happens is
+        /// healthy, and the loops that accept streams are to stay.
+        public var streamAccept: Duration?
+
+        /// One read that waits for data. The stream stays usable when it passes. 30 s.
+        public var streamRead: Duration? = .seconds(30)
+
+        /// One write that waits for room in the send buffer. The stream stays usable when it passes. 30 s.
+        public var streamWrite: Duration? = .seconds(30)
+
+        /// Closing a stream in an orderly way, after which it is reset. 10 s.
+        public var streamClose: Duration = .seconds(10)
+
+        /// Makes the default deadlines.
+        public init() {}
+    }
+
+    /// How many streams a connection may have, and how their data is buffered.
+    public struct Streams: Sendable, Hashable {
+        /// How many streams the peer may open at first (the transport parameter `initial_max_streams_bidi`). 100; the
+        /// credit grows as streams are accepted, up to ``maxInbound`` open ones.
+        public var initialInboundCredit = 100
+
+        /// The most streams opened by the peer that may be open at once. 1000.
+        public var maxInbound = 1000
+
+        /// The most streams opened by this side that may be open at once; what the peer permits comes on top. 1000.
+        public var maxOutbound = 1000
+
+        /// Unacknowledged and unsent bytes of one stream above which a write waits. 1 MiB, which is enough to keep a
+        /// path of 10 Mbit × s full. A write that starts below it may overshoot it by its own length.
+        public var sendBufferHighWatermark = 1 << 20
+
+        /// Unread bytes of one stream above which its reader's progress earns no credit. 512 KiB.
+        public var receiveHighWatermark = 512 << 10
+
+        /// Unread bytes of one stream at which credit is earned again. 64 KiB.
+        public var receiveLowWatermark = 64 << 10
+
+        /// Makes the default limits.
+        public init() {}
+    }
+
+    /// Flow-control windows (RFC 9000 §4): how many bytes the peer may send ahead of the reader. The memory that
+    /// unread data takes is bounded by them, so a receive buffer can never overflow.
+    public struct FlowControl: Sendable, Hashable {
+        /// The window that each stream starts with. 64 KiB, so that many idle streams promise little memory.
+        public var streamWindow = 64 << 10
+
+        /// The window that all streams of a connection start with together. 1 MiB.
+        public var connectionWindow = 1 << 20
+
+        /// Whether windows grow while the reader keeps up and the path is long or fast.
+        public var autoTuning = true
+
+        /// What a stream's window may grow to: the receive buffer of a stream. 2 MiB.
+        public var maxStreamWindow = 2 << 20
+
+        /// What the connection's window may grow to. 15 MiB: several fast streams, and a bound on what one peer can
+        /// make this side buffer.
+        public var maxConnectionWindow = 15 << 20
+
+        /// Makes the default windows.
+        public init() {}
+    }
+
+    /// Limits and keys of the endpoint as a whole.
+    public struct Endpoint: Sendable, Hashable {
+        /// The most connections of the transport, both directions together. 1000; the next one is refused with
+        /// ``QuicError/Code/connectionLimit``.
+        public var maxConnections = 1000
+
+        /// The most inbound connections whose handshake is not finished. 512, at about 100 KiB each.
+        public var maxHalfOpen = 512
+
+        /// The most of them from one source: one IPv4 address, or one IPv6 /56. 128, so that a test on one machine or
+        /// peers behind one NAT get through while one host cannot take all.
+        public var maxHalfOpenPerSource = 128
+
+        /// The most verified connections that wait to be accepted by the application. 256; the next one is refused.
+        public var acceptQueueLimit = 256
+
+        /// The key that stateless reset tokens derive from (RFC 9000 §10.3.2): at least 32 secret bytes. With the
+        /// same key a restarted process can tell its former peers that their connections are gone. `nil` takes a
+        /// random key for each transport.
+        public var statelessResetKey: [UInt8]?
+
+        /// Makes the default limits.
+        public init() {}
+    }
+
+    /// The UDP sockets and their packets.
+    public struct UDP: Sendable, Hashable {
+        /// The size of UDP payloads that a connection starts with. 1200 bytes, which every path carries
+        /// (RFC 9000 §14); path MTU discovery raises it.
+        public var initialPayloadSize = 1200
+
+        /// Whether many packets of one size are handed to the kernel in one call (GSO). It is the largest single gain
+        /// in throughput there is; it turns itself off where the kernel refuses it.
+        public var segmentationOffload = true
+
+        /// Whether the kernel may hand over many packets at once (GRO).
+        public var receiveOffload = true
+
+        /// The socket's send buffer (`SO_SNDBUF`) in bytes; `nil` leaves the system's. The kernel caps what is asked
+        /// for. 4 MiB.
+        public var sendBufferSize: Int? = 4 << 20
+
+        /// The socket's receive buffer (`SO_RCVBUF`) in bytes; `nil` leaves the system's. The kernel caps what is
+        /// asked for. 7 MiB, as other implementations ask for: what arrives while the loop is busy must fit.
+        public var receiveBufferSize: Int? = 7 << 20
+
+        /// Makes the default settings.
+        public init() {}
+    }
+
+    /// How much of each control frame a peer may send before the connection is closed. What is counted is each type of
+    /// frame by itself; data is bounded by flow control instead.
+    public struct FrameGuard: Sendable, Hashable {
+        /// Frames per second in the long run, and at once.
+        public struct Rate: Sendable, Hashable {
+            /// Frames per second in the long run; above zero.
+            public var perSecond: Int
+            /// Frames at once; above zero.
+            public var burst: Int
+
+            /// Makes a rate.
+            public init(perSecond: Int, burst: Int) {
+                self.perSecond = perSecond
+                self.burst = burst
+            }
+        }
+
+        /// PATH_CHALLENGE, PATH_RESPONSE, NEW_CONNECTION_ID, RETIRE_CONNECTION_ID, NEW_TOKEN and HANDSHAKE_DONE. These
+        /// are rare (a peer that changes its connection ID every 10,000 packets sends some thirty a second at full
+        /// speed) and each makes this side do work or send. 100 a second, 1000 at once.
+        public var connectionControl = Rate(perSecond: 100, burst: 1000)
+
+        /// RESET_STREAM, STOP_SENDING, STREAM without data, and window and limit updates. Many peers send one or two of
+        /// them for each stream they close, so that this bounds the streams per second. 50,000 a second and at once.
+        public var streamControl = Rate(perSecond: 50_000, burst: 50_000)
+
+        /// PING. A peer that receives at full speed sends one every ten to twenty acknowledgements. 50,000 a second and
+        /// at once.
+        public var ping = Rate(perSecond: 50_000, burst: 50_000)
+
+        /// The most ranges in one ACK frame. 512; usual peers send at most 32, the libraries that send more rarely pass
+        /// a hundred.
+        public var maxAckRanges = 512
+
+        /// Makes the default limits.
+        public init() {}
+    }
+}
