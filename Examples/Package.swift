@@ -1,0 +1,58 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// The settings every Swift target of this repository is built with.
+let settings: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+]
+
+/// What every example uses, beside the plumbing in ExampleSupport.
+let common: [Target.Dependency] = [
+    "ExampleSupport",
+    .product(name: "ArgumentParser", package: "swift-argument-parser"),
+    .product(name: "Host", package: "Host"),
+    .product(name: "Multiaddr", package: "Multiaddr"),
+    .product(name: "NetStream", package: "NetStream"),
+    .product(name: "PeerID", package: "PeerID"),
+    .product(name: "QuicTransport", package: "QuicTransport"),
+]
+
+let package = Package(
+    name: "Examples",
+    products: [
+        .executable(name: "echo", targets: ["echo"]),
+        .executable(name: "ping", targets: ["ping"]),
+    ],
+    dependencies: [
+        .package(path: "../Packages/Multiaddr"),
+        .package(path: "../Packages/PeerID"),
+        .package(path: "../Packages/NetStream"),
+        .package(path: "../Packages/QuicTransport"),
+        .package(path: "../Packages/Host"),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+    ],
+    targets: [
+        .target(
+            name: "ExampleSupport",
+            dependencies: [
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "Multiaddr", package: "Multiaddr"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "PeerID", package: "PeerID"),
+                .product(name: "QuicTransport", package: "QuicTransport"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: settings
+        ),
+        .executableTarget(name: "echo", dependencies: common, swiftSettings: settings),
+        .executableTarget(name: "ping", dependencies: common, swiftSettings: settings),
+    ],
+    swiftLanguageModes: [.v6]
+)

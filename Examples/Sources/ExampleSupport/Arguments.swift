@@ -1,0 +1,90 @@
+public import ArgumentParser
+public import Multiaddr
+public import PeerID
+
+/// What every subcommand takes.
+public struct CommonOptions: ParsableArguments, Sendable {
+    @Option(help: "The identity: a key file, made when it does not exist. Without it, a new one for this run.")
+    var key: String?
+
+    /// Print one JSON object a line instead of text.
+    @Flag(help: "Print one JSON object a line.")
+    public var json = false
+
+    /// For ArgumentParser.
+    public init() {}
+
+    /// The identity to use.
+    public func identity() throws -> PrivateKey {
+        try key.map { try KeyFile.loadOrCreate(path: $0) } ?? .ed25519()
+    }
+}
+
+/// What a listening subcommand takes.
+public struct ListenOptions: ParsableArguments, Sendable {
+    /// The addresses to listen on.
+    @Option(
+        name: .customLong("listen"),
+        help: "Where to listen; may be given several times. Port 0 lets the system choose.",
+        transform: quicAddress
+    )
+    public var addresses: [Multiaddr] = ["/ip4/127.0.0.1/udp/0/quic-v1"]
+
+    /// For ArgumentParser.
+    public init() {}
+
+    /// Says where the host listens: one line for each address.
+    public func announce(_ addresses: [Multiaddr], json: Bool) throws {
+        struct Listening: Encodable {
+            var type = "listening"
+            var address: String
+        }
+        for address in addresses {
+            if json {
+                try Output.json(Listening(address: address.description))
+            } else {
+                Output.line("listening \(address)")
+            }
+        }
+    }
+}
+
+/// What a dialing subcommand takes.
+public struct DialOptions: ParsableArguments, Sendable {
+    /// Whom to dial.
+    @Argument(help: "Whom to dial: /ip4/…/udp/…/quic-v1/p2p/ID, as a listener prints it.", transform: quicAddress)
+    public var address: Multiaddr
+
+    /// For ArgumentParser.
+    public init() {}
+}
+
+/// Reads a QUIC address from the command line; what is wrong with a bad one becomes the message.
+public func quicAddress(_ text: String) throws -> Multiaddr {
+    let address: Multiaddr
+    do {
+        address = try Multiaddr(parsing: text)
+    } catch {
+        throw ValidationError("bad address '\(text)': \(error.message)")
+    }
+    guard address.isQuic else {
+        throw ValidationError("'\(text)' is not a QUIC address: it has to look like /ip4/127.0.0.1/udp/4001/quic-v1")
+    }
+    return address
+}
+
+/// Reads a number of at least one from the command line.
+public func positive(_ text: String, _ option: String) throws -> Int {
+    guard let number = Int(text), number >= 1 else {
+        throw ValidationError("\(option) has to be a number of at least 1, not '\(text)'")
+    }
+    return number
+}
+
+/// Reads a time in seconds from the command line, fractions allowed, an hour at most.
+public func seconds(_ text: String) throws -> Duration {
+    guard let number = Double(text), (0...3600).contains(number) else {
+        throw ValidationError("'\(text)' is not a number of seconds between 0 and 3600")
+    }
+    return .seconds(number)
+}

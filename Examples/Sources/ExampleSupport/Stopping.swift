@@ -1,0 +1,56 @@
+import Dispatch
+public import Logging
+import ServiceLifecycle
+import UnixSignals
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#endif
+
+/// Runs `body` until it ends by itself or SIGINT or SIGTERM arrives. A signal cancels `body`, which
+/// closes what it opened on its way out; being stopped so is success, not failure.
+///
+/// Closing is waited for, but not longer than 1.8 seconds: then the process ends all the same, so
+/// that whoever sent the signal never waits more than two.
+public func stoppingOnSignals(logger: Logger, _ body: @escaping @Sendable () async throws -> Void) async throws {
+    let service = SignalledService(logger: logger, body: body)
+    let group = ServiceGroup(
+        configuration: .init(
+            services: [
+                .init(
+                    service: service,
+                    successTerminationBehavior: .gracefullyShutdownGroup,
+                    failureTerminationBehavior: .gracefullyShutdownGroup
+                )
+            ],
+            gracefulShutdownSignals: [.sigint, .sigterm],
+            logger: Logger(label: "lifecycle", factory: { _ in SwiftLogNoOpLogHandler() })
+        )
+    )
+    try await group.run()
+}
+
+private struct SignalledService: Service {
+    let logger: Logger
+    let body: @Sendable () async throws -> Void
+
+    func run() async throws {
+        let logger = logger
+        do {
+            try await withGracefulShutdownHandler {
+                try await cancelWhenGracefulShutdown(body)
+            } onGracefulShutdown: {
+                logger.info("stopping: closing connections")
+                DispatchQueue.global().asyncAfter(deadline: .now() + 1.8) {
+                    logger.warning("closing took too long, leaving without it")
+                    exit(0)
+                }
+            }
+        } catch  where Task.isShuttingDownGracefully {
+            // What a cancelled body throws is the way it stopped, not a failure.
+            logger.debug("stopped", metadata: ["how": "\(error)"])
+        }
+    }
+}
