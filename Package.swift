@@ -116,7 +116,7 @@ let quicTransport: [Target] = [
     .target(
         name: "QuicCore",
         dependencies: [
-            "CNgtcp2Shims", "Libp2pTLS", "PeerID",
+            "CNgtcp2Shims", "CGnuTLS", "Libp2pTLS", "PeerID",
             .product(name: "DequeModule", package: "swift-collections"),
         ],
         path: "Packages/QuicTransport/Sources/QuicCore",
