@@ -150,7 +150,8 @@ let quicTransport: [Target] = [
     .testTarget(
         name: "QuicTransportTests",
         dependencies: [
-            "QuicTransport", "QuicCore", "CQuicUDP", "Libp2pTLS", "Multiaddr", "NetStream", "NetStreamTesting", "PeerID",
+            "QuicTransport", "QuicCore", "CQuicUDP", "Libp2pTLS", "Multiaddr", "NetStream", "NetStreamTesting",
+            "PeerID",
             .product(name: "NIOCore", package: "swift-nio"),
             .product(name: "NIOPosix", package: "swift-nio"),
         ],

@@ -19,16 +19,17 @@ RULES = [
     ("foundation", re.compile(r"^\s*(?:@\w+\s+)*(?:public |package |internal |private |fileprivate )?import Foundation"),
      "no Foundation in library targets", LIBRARIES),
     ("try", re.compile(r"\btry!"), "no try! in sources: throw", SOURCES),
-    ("fatal", re.compile(r"\b(?:fatalError|preconditionFailure)\("),
+    ("fatal", re.compile(r"\bfatalError\("),
      "no fatalError in sources: throw a typed error", SOURCES),
     ("sleep", re.compile(r"\bTask\.sleep\b|\busleep\(|\bnanosleep\("),
      "no sleeping as synchronisation: await what happens", SWIFT),
     ("unsafe", re.compile(r"\bnonisolated\(unsafe\)"), "no nonisolated(unsafe)", SWIFT),
     ("todo", re.compile(r"\b(?:TODO|FIXME|XXX)\b"), "no notes to self: open an issue or do it", SWIFT),
 ]
+PRECONDITION = re.compile(r"\bpreconditionFailure\(")
 UNCHECKED = re.compile(r"@unchecked\s+Sendable")
 MACHINE_PATHS = re.compile(r"(?<![\w.])/(?:work|root|home/\w+|opt/swift|tmp/bash)/")
-# Test vectors and fuzzing corpora are data: an address may well name /root/socket.
+# Test vectors and fuzzing corpora are data: an address may well name such a path.
 DATA = re.compile(r"/(?:Vectors|Corpus|corpus)/")
 COMMENT = re.compile(r"^\s*//")
 ALLOW = re.compile(r"lint:allow\((\w+)\)\s*\S+")
@@ -59,6 +60,9 @@ def check_swift(name, lines, report):
             text = line if rule == "todo" else code
             if where.match(name) and pattern.search(text) and not allowed(rule, lines, index):
                 report(name, index + 1, rule, advice)
+        near = lines[max(0, index - 8):index]
+        if SOURCES.match(name) and PRECONDITION.search(code) and not any(COMMENT.match(each) for each in near):
+            report(name, index + 1, "precondition", "say in a comment why no input can get here, or throw")
         if UNCHECKED.search(code):
             above = index - 1
             while above >= 0 and lines[above].lstrip().startswith("@"):
