@@ -104,6 +104,23 @@ import Testing
         }
     }
 
+    @Test func dialTargetsSpeakTheWordsOfSocketLibraries() throws {
+        for vector in vectors["goDialArgs"].list {
+            let target = try Multiaddr(parsing: try #require(vector["text"].string)).dialTarget
+            #expect(target?.network == vector["network"].string)
+            #expect(target?.address == vector["address"].string)
+        }
+        for text in vectors["goDialArgsErrors"].strings {
+            #expect(try Multiaddr(parsing: text).dialTarget == nil, "\(text)")
+        }
+    }
+
+    @Test func thinWaistBeginsWithAnInternetAddress() throws {
+        for (text, expected) in vectors["goIsThinWaist"].map {
+            #expect(try Multiaddr(parsing: text).isThinWaist == expected.bool, "\(text)")
+        }
+    }
+
     @Test func everyProtocolOfTheTableIsKnown() throws {
         let protocols = try JSON.vectors("multiaddr_protocols")["protocols"].list
         #expect(protocols.count == MultiaddrProtocol.all.count + 1, "the alias ipfs shares its code")

@@ -6,8 +6,13 @@ enum ValueValidator {
             break
         case .text:
             try validateText(bytes, range, info)
-            for index in range where bytes[index] == UInt8(ascii: "/") {
-                throw MultiaddrError.invalidValue(info, at: index, "the value may not contain a slash")
+            for index in range {
+                guard bytes[index] != UInt8(ascii: "/") else {
+                    throw MultiaddrError.invalidValue(info, at: index, "the value may not contain a slash")
+                }
+                guard bytes[index] >= 0x20, bytes[index] != 0x7f else {
+                    throw MultiaddrError.invalidValue(info, at: index, "the value contains a control character")
+                }
             }
         case .unixPath:
             try validateText(bytes, range, info)
@@ -28,6 +33,9 @@ enum ValueValidator {
                     component: info.nameText,
                     offset: range.lowerBound
                 )
+            }
+            for index in range where bytes[index] == 0 {
+                throw MultiaddrError.invalidValue(info, at: index, "an HTTP path may not contain a NUL")
             }
         case .peerID:
             try validatePeerID(bytes, range, info)
