@@ -20,6 +20,9 @@ from libp2p.peer.peerinfo import info_from_p2p_addr
 from multiaddr import Multiaddr
 
 _BLOCK = 64 << 10
+_IDENTIFY_ATTEMPTS = 6
+"""go-libp2p answers identify with message, FIN and STOP_SENDING at once. py-libp2p drops its own outgoing stream at
+STOP_SENDING, and loses the answer when it was not yet reading it: about one time in three."""
 
 
 def _host() -> IHost:
@@ -104,8 +107,15 @@ async def _identify(host: IHost, peer: ID) -> str:
         await trio.sleep(0.1)
     else:
         raise TimeoutError("py-libp2p's own identify service never learnt the peer's protocols")
-    stream = await _open(host, peer, node.IDENTIFY_PROTOCOL)
-    data = await _read_to_end(stream)
+    for attempt in range(1, _IDENTIFY_ATTEMPTS + 1):
+        try:
+            stream = await _open(host, peer, node.IDENTIFY_PROTOCOL)
+            data = await _read_to_end(stream)
+            break
+        except Exception as error:
+            if attempt == _IDENTIFY_ATTEMPTS:
+                raise
+            node.log(f"identify, attempt {attempt}: {error!r}")
     await stream.close()
     size, start = wire.decode_uvarint(data)
     if len(data) != start + size:
