@@ -1,6 +1,8 @@
+/// The C half of QuicCore.
 #ifndef CNGTCP2_SHIMS_H
 #define CNGTCP2_SHIMS_H
 
+#include "lp2p_conn.h"
 #include "lp2p_frame_guard.h"
 
 #endif

@@ -1,0 +1,296 @@
+/// The one place that knows which ngtcp2 is installed.
+///
+/// `lp2p_conn` wraps one `ngtcp2_conn` with its callbacks and the guards that keep a hostile peer from making the C
+/// library abort. Everything above speaks these types only, so that ngtcp2 0.12.1 and 1.x look alike to Swift.
+#ifndef LP2P_CONN_H
+#define LP2P_CONN_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "lp2p_frame_guard.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define LP2P_MAX_CID_LENGTH 20
+#define LP2P_RESET_TOKEN_LENGTH 16
+
+/// What a call into the library came to. The library's own numbers change between its versions; these do not.
+typedef enum lp2p_status {
+  LP2P_OK = 0,
+  LP2P_INVALID_ARGUMENT,
+  LP2P_NO_BUFFER,
+  LP2P_PROTOCOL_VIOLATION,
+  LP2P_INVALID_STATE,
+  LP2P_ACK_FRAME,
+  LP2P_STREAM_ID_BLOCKED,
+  LP2P_STREAM_IN_USE,
+  LP2P_STREAM_DATA_BLOCKED,
+  LP2P_FLOW_CONTROL,
+  LP2P_CONNECTION_ID_LIMIT,
+  LP2P_STREAM_LIMIT,
+  LP2P_FINAL_SIZE,
+  LP2P_CRYPTO,
+  LP2P_PACKET_NUMBER_EXHAUSTED,
+  LP2P_REQUIRED_TRANSPORT_PARAMETER,
+  LP2P_MALFORMED_TRANSPORT_PARAMETER,
+  LP2P_FRAME_ENCODING,
+  LP2P_DECRYPT,
+  LP2P_STREAM_SHUT_WRITE,
+  LP2P_STREAM_NOT_FOUND,
+  LP2P_STREAM_STATE,
+  LP2P_RECEIVED_VERSION_NEGOTIATION,
+  LP2P_CLOSING,
+  LP2P_DRAINING,
+  LP2P_TRANSPORT_PARAMETER,
+  LP2P_DISCARD_PACKET,
+  LP2P_CONNECTION_ID_BLOCKED,
+  LP2P_INTERNAL,
+  LP2P_CRYPTO_BUFFER_EXCEEDED,
+  LP2P_WRITE_MORE,
+  LP2P_RETRY,
+  LP2P_DROP_CONNECTION,
+  LP2P_AEAD_LIMIT_REACHED,
+  LP2P_NO_VIABLE_PATH,
+  LP2P_VERSION_NEGOTIATION,
+  LP2P_HANDSHAKE_TIMEOUT,
+  LP2P_VERSION_NEGOTIATION_FAILURE,
+  LP2P_IDLE_CLOSE,
+  LP2P_OUT_OF_MEMORY,
+  LP2P_CALLBACK_FAILURE,
+  /// The frame guard found a violation; `lp2p_conn_violation` has the transport error code.
+  LP2P_GUARD_VIOLATION,
+  /// A number the table does not have.
+  LP2P_UNKNOWN
+} lp2p_status;
+
+/// The class of one of the library's own error numbers (negative), total.
+lp2p_status lp2p_status_from_library(int error);
+
+/// A static English text for a status.
+const char *lp2p_status_text(lp2p_status status);
+
+typedef struct lp2p_cid {
+  size_t length;
+  uint8_t bytes[LP2P_MAX_CID_LENGTH];
+} lp2p_cid;
+
+/// Same layout as `ngtcp2_vec`.
+typedef struct lp2p_vec {
+  uint8_t *base;
+  size_t length;
+} lp2p_vec;
+
+typedef struct lp2p_conn lp2p_conn;
+
+/// What the connection tells its owner. Called from inside `lp2p_conn_read` and the like: record and return; calling
+/// back into the connection is not allowed, except for `lp2p_conn_set_stream_user_data`.
+typedef struct lp2p_events {
+  void (*random)(void *owner, uint8_t *destination, size_t length);
+  /// Fills in a fresh connection ID of `cid->length` bytes with its stateless reset token. Nonzero fails.
+  int (*new_connection_id)(void *owner, lp2p_cid *cid, uint8_t *token);
+  void (*connection_id_retired)(void *owner, const lp2p_cid *cid);
+  void (*handshake_completed)(void *owner);
+  void (*handshake_confirmed)(void *owner);
+  void (*stream_opened)(void *owner, int64_t stream);
+  void (*stream_data)(void *owner, int64_t stream, void *stream_user_data, const uint8_t *data, size_t length,
+                      int fin);
+  void (*stream_acked)(void *owner, int64_t stream, void *stream_user_data, uint64_t length);
+  void (*stream_reset)(void *owner, int64_t stream, void *stream_user_data, uint64_t code);
+  void (*stream_stop_sending)(void *owner, int64_t stream, void *stream_user_data, uint64_t code);
+  void (*stream_closed)(void *owner, int64_t stream, void *stream_user_data, int has_code, uint64_t code);
+  void (*stream_writable)(void *owner, int64_t stream, void *stream_user_data);
+  void (*streams_available)(void *owner, int bidirectional);
+  void (*datagram)(void *owner, const uint8_t *data, size_t length);
+  void (*datagram_outcome)(void *owner, uint64_t id, int acknowledged);
+  void (*path_validated)(void *owner, int success);
+  void (*new_token)(void *owner, const uint8_t *token, size_t length);
+  void (*stateless_reset)(void *owner);
+  void (*qlog)(void *owner, int last, const void *data, size_t length);
+} lp2p_events;
+
+/// Durations and times are nanoseconds.
+typedef struct lp2p_config {
+  uint32_t version;
+  uint64_t now;
+  uint64_t idle_timeout;
+  uint64_t handshake_timeout;
+  uint64_t keep_alive; /* 0: off */
+  uint64_t initial_max_data;
+  uint64_t initial_max_stream_data_local;
+  uint64_t initial_max_stream_data_remote;
+  uint64_t initial_max_stream_data_uni;
+  uint64_t initial_max_streams_bidi;
+  uint64_t initial_max_streams_uni;
+  uint64_t max_window;        /* 0: no auto-tuning */
+  uint64_t max_stream_window; /* 0: no auto-tuning */
+  uint64_t max_datagram_frame_size;
+  uint64_t active_connection_id_limit;
+  /* The size of UDP payloads; up to 1200: start there and discover what the path carries. */
+  size_t udp_payload;
+  uint8_t congestion; /* 0 CUBIC, 1 Reno, 2 BBR */
+  uint8_t has_retry_scid;
+  uint8_t has_reset_token;
+  uint8_t qlog;
+  uint8_t token_is_retry;
+  const uint8_t *token; /* client: to send; server: that was verified. Copied. */
+  size_t token_length;
+  lp2p_cid original_dcid; /* server; a client gives its first destination ID, for the name of its qlog */
+  lp2p_cid retry_scid;    /* server, after a Retry */
+  uint8_t reset_token[LP2P_RESET_TOKEN_LENGTH];
+  lp2p_frame_guard_limits guard;
+} lp2p_config;
+
+/// Makes a client. `session` is a `gnutls_session_t` that must outlive the connection; its session pointer slot is
+/// taken. `events` is copied, `owner` must outlive the connection. Returns NULL on failure with `*status` set.
+lp2p_conn *lp2p_conn_client_new(const lp2p_config *config, const lp2p_cid *dcid, const lp2p_cid *scid,
+                                const struct sockaddr *local, socklen_t local_length, const struct sockaddr *remote,
+                                socklen_t remote_length, void *session, const lp2p_events *events, void *owner,
+                                lp2p_status *status);
+
+/// Makes a server for the client's first Initial; `dcid` is the client's source connection ID.
+lp2p_conn *lp2p_conn_server_new(const lp2p_config *config, const lp2p_cid *dcid, const lp2p_cid *scid,
+                                const struct sockaddr *local, socklen_t local_length, const struct sockaddr *remote,
+                                socklen_t remote_length, void *session, const lp2p_events *events, void *owner,
+                                lp2p_status *status);
+
+void lp2p_conn_delete(lp2p_conn *conn);
+
+/// Feeds one datagram. An empty datagram, and on ngtcp2 0.x one from another path, is dropped.
+lp2p_status lp2p_conn_read(lp2p_conn *conn, const struct sockaddr *local, socklen_t local_length,
+                           const struct sockaddr *remote, socklen_t remote_length, const uint8_t *packet,
+                           size_t length, uint8_t ecn, uint64_t now);
+
+/// The result of one write.
+typedef struct lp2p_written {
+  lp2p_status status;
+  /// Bytes put into the destination; 0: nothing to send now.
+  size_t length;
+  /// Bytes of stream data taken; -1: none, the stream's frame did not get into the packet.
+  int64_t accepted;
+  uint8_t ecn;
+  /// The packet goes to another path than the one before it (since `lp2p_conn_begin_batch`).
+  uint8_t other_path;
+} lp2p_written;
+
+void lp2p_conn_begin_batch(lp2p_conn *conn);
+
+/// Writes one packet, with data of a stream (`stream` ≥ 0) or without (-1). The data must stay where it is until it is
+/// acknowledged or the stream is closed. With `more` set, a packet that has room is kept open
+/// (`LP2P_WRITE_MORE`) for another call.
+lp2p_written lp2p_conn_write(lp2p_conn *conn, uint8_t *destination, size_t capacity, int64_t stream,
+                             const lp2p_vec *data, size_t count, int fin, int more, uint64_t now);
+
+/// Writes one packet with a DATAGRAM frame. `accepted` is 1 when the frame got in.
+lp2p_written lp2p_conn_write_datagram(lp2p_conn *conn, uint8_t *destination, size_t capacity, uint64_t id,
+                                      const uint8_t *data, size_t length, uint64_t now);
+
+/// The path of the packet written last.
+void lp2p_conn_last_path(lp2p_conn *conn, const struct sockaddr **local, socklen_t *local_length,
+                         const struct sockaddr **remote, socklen_t *remote_length);
+
+/// The path in use.
+void lp2p_conn_current_path(lp2p_conn *conn, const struct sockaddr **local, socklen_t *local_length,
+                            const struct sockaddr **remote, socklen_t *remote_length);
+
+/// Tells the pacer that a burst left at `now`.
+void lp2p_conn_burst_sent(lp2p_conn *conn, uint64_t now);
+size_t lp2p_conn_send_quantum(lp2p_conn *conn);
+size_t lp2p_conn_path_max_udp_payload(lp2p_conn *conn);
+
+/// The next time `lp2p_conn_handle_expiry` wants to be called; UINT64_MAX: never.
+uint64_t lp2p_conn_expiry(lp2p_conn *conn);
+lp2p_status lp2p_conn_handle_expiry(lp2p_conn *conn, uint64_t now);
+uint64_t lp2p_conn_pto(lp2p_conn *conn);
+
+typedef enum lp2p_close_kind {
+  LP2P_CLOSE_APPLICATION = 0,
+  LP2P_CLOSE_TRANSPORT = 1,
+  LP2P_CLOSE_TLS_ALERT = 2,
+  LP2P_CLOSE_IDLE = 3,
+  LP2P_CLOSE_OTHER = 4
+} lp2p_close_kind;
+
+/// Writes a CONNECTION_CLOSE packet; the connection enters its closing period.
+lp2p_written lp2p_conn_write_close(lp2p_conn *conn, uint8_t *destination, size_t capacity, lp2p_close_kind kind,
+                                   uint64_t code, const uint8_t *reason, size_t reason_length, uint64_t now);
+
+/// The close the peer sent (valid after `LP2P_DRAINING`). The reason points into the connection.
+void lp2p_conn_remote_close(lp2p_conn *conn, lp2p_close_kind *kind, uint64_t *code, uint64_t *frame_type,
+                            const uint8_t **reason, size_t *reason_length);
+
+/// The transport error code with which a failed read or write has to be answered: the guard's verdict, the TLS
+/// alert, or what the library infers from `status`.
+uint64_t lp2p_conn_close_code(lp2p_conn *conn, lp2p_status status);
+
+int lp2p_conn_in_closing_period(lp2p_conn *conn);
+int lp2p_conn_in_draining_period(lp2p_conn *conn);
+int lp2p_conn_handshake_completed(lp2p_conn *conn);
+
+lp2p_status lp2p_conn_open_stream(lp2p_conn *conn, int bidirectional, void *stream_user_data, int64_t *stream);
+void lp2p_conn_set_stream_user_data(lp2p_conn *conn, int64_t stream, void *stream_user_data);
+lp2p_status lp2p_conn_reset_stream(lp2p_conn *conn, int64_t stream, uint64_t code);
+lp2p_status lp2p_conn_stop_sending(lp2p_conn *conn, int64_t stream, uint64_t code);
+lp2p_status lp2p_conn_extend_stream_window(lp2p_conn *conn, int64_t stream, uint64_t length);
+void lp2p_conn_extend_window(lp2p_conn *conn, uint64_t length);
+void lp2p_conn_extend_streams(lp2p_conn *conn, int bidirectional, size_t count);
+/// What the connection's flow control still lets out.
+uint64_t lp2p_conn_max_data_left(lp2p_conn *conn);
+uint64_t lp2p_conn_streams_left(lp2p_conn *conn, int bidirectional);
+
+/// Moves the connection to another local address. `LP2P_INVALID_STATE` where the installed library cannot do it
+/// safely.
+lp2p_status lp2p_conn_migrate(lp2p_conn *conn, const struct sockaddr *local, socklen_t local_length, uint64_t now);
+
+typedef struct lp2p_conn_stats {
+  uint64_t latest_rtt;
+  uint64_t min_rtt;
+  uint64_t smoothed_rtt;
+  uint64_t rtt_variance;
+  uint64_t congestion_window;
+  uint64_t bytes_in_flight;
+} lp2p_conn_stats;
+
+void lp2p_conn_get_stats(lp2p_conn *conn, lp2p_conn_stats *stats);
+
+/// The peer's limits, once known: largest datagram frame, UDP payload; 0 before.
+uint64_t lp2p_conn_remote_max_datagram_frame_size(lp2p_conn *conn);
+uint32_t lp2p_conn_negotiated_version(lp2p_conn *conn);
+void lp2p_conn_scid(lp2p_conn *conn, lp2p_cid *cid);
+void lp2p_conn_client_initial_dcid(lp2p_conn *conn, lp2p_cid *cid);
+void lp2p_conn_set_keep_alive(lp2p_conn *conn, uint64_t timeout);
+const lp2p_frame_guard *lp2p_conn_guard(const lp2p_conn *conn);
+
+/// What an unknown datagram that looks like a client's first Initial says.
+typedef struct lp2p_accept {
+  lp2p_cid dcid;
+  lp2p_cid scid;
+  uint32_t version;
+  const uint8_t *token; /* points into the datagram */
+  size_t token_length;
+} lp2p_accept;
+
+/// Checks whether a datagram can open a connection. The datagram must not be empty.
+lp2p_status lp2p_accept_initial(const uint8_t *packet, size_t length, lp2p_accept *accept);
+
+/// Writes a CONNECTION_CLOSE in an Initial packet in answer to a refused client. Returns the length, 0 on failure.
+size_t lp2p_write_refusal(uint8_t *destination, size_t capacity, const lp2p_accept *accept, uint64_t code);
+
+/// Writes a stateless reset. Returns the length, 0 on failure. `random_bytes` fills the unpredictable bits.
+size_t lp2p_write_stateless_reset(uint8_t *destination, size_t capacity, const uint8_t *token,
+                                  const uint8_t *random_bytes, size_t random_length);
+
+int lp2p_version_is_supported(uint32_t version);
+/// The version of the library at run time, such as "1.11.0".
+const char *lp2p_library_version(void);
+/// Whether connections are pinned to their first path (ngtcp2 0.x, where migration can abort the process).
+int lp2p_paths_are_pinned(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

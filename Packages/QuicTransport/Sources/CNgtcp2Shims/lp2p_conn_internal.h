@@ -1,0 +1,59 @@
+#ifndef LP2P_CONN_INTERNAL_H
+#define LP2P_CONN_INTERNAL_H
+
+#include "lp2p_compat.h"
+#include "lp2p_conn.h"
+
+struct lp2p_conn {
+  /// What GnuTLS's session pointer points to; the helper library's hooks find the connection by it.
+  ngtcp2_crypto_conn_ref reference;
+  ngtcp2_conn *conn;
+  gnutls_session_t session;
+  lp2p_events events;
+  void *owner;
+
+  lp2p_frame_guard guard;
+  /// Why a callback of ours failed: the transport error code the peer gets. 0: it did not.
+  uint64_t violation;
+  /// The alert GnuTLS has no chance to send (guard (c)). 0: none.
+  uint8_t forced_alert;
+  uint8_t is_server;
+  /// Guard (b): TLS messages after the handshake, as seen by a client.
+  uint8_t message_header[4];
+  uint8_t message_header_length;
+  uint32_t message_remaining;
+  size_t post_handshake_bytes;
+
+  /// The clock of this connection never runs backwards: 1.x asserts it.
+  uint64_t last_now;
+
+  ngtcp2_path_storage written_path;
+  ngtcp2_path_storage batch_path;
+  uint8_t has_batch_path;
+#if LP2P_LEGACY_NGTCP2
+  ngtcp2_path_storage pinned_path;
+#endif
+};
+
+/// The callbacks of a connection, complete.
+void lp2p_fill_callbacks(ngtcp2_callbacks *callbacks, const lp2p_config *config, int is_server);
+
+/// Marks the connection whose packets the decrypt callback is about to see (this thread), or none.
+void lp2p_set_current(lp2p_conn *conn);
+
+static inline uint64_t lp2p_clamp(lp2p_conn *conn, uint64_t now) {
+  if (now > conn->last_now) {
+    conn->last_now = now;
+  }
+  return conn->last_now;
+}
+
+static inline ngtcp2_cid lp2p_cid_out(const lp2p_cid *cid) {
+  ngtcp2_cid result;
+  ngtcp2_cid_init(&result, cid->bytes, cid->length <= LP2P_MAX_CID_LENGTH ? cid->length : LP2P_MAX_CID_LENGTH);
+  return result;
+}
+
+void lp2p_cid_in(lp2p_cid *destination, const ngtcp2_cid *source);
+
+#endif

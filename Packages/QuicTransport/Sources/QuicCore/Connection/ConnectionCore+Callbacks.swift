@@ -1,0 +1,126 @@
+internal import CNgtcp2Shims
+internal import Libp2pTLS
+
+// The C library calls these from inside `lp2p_conn_read`, `lp2p_conn_write` and the like, which only the methods of a
+// living `ConnectionCore` call: both unretained pointers below are valid for the length of the call. They record what
+// happened and call nothing but `lp2p_conn_set_stream_user_data`, which the library allows.
+
+private func core(_ owner: UnsafeMutableRawPointer?) -> ConnectionCore? {
+    owner.map { Unmanaged<ConnectionCore>.fromOpaque($0).takeUnretainedValue() }
+}
+
+private func record(_ userData: UnsafeMutableRawPointer?) -> StreamRecord? {
+    userData.map { Unmanaged<StreamRecord>.fromOpaque($0).takeUnretainedValue() }
+}
+
+/// The table of callbacks, the same for every connection; the connection keeps a copy.
+func connectionCallbacks() -> lp2p_events {
+    lp2p_events(
+        random: { owner, destination, length in
+            core(owner)?.entropy.fill(UnsafeMutableRawBufferPointer(start: destination, count: length))
+        },
+        new_connection_id: { owner, cid, token in
+            guard let core = core(owner), let cid, let token else { return 1 }
+            let fresh = core.entropy.makeConnectionID(length: cid.pointee.length)
+            guard fresh.id.count == cid.pointee.length, fresh.resetToken.count == Int(LP2P_RESET_TOKEN_LENGTH)
+            else { return 1 }
+            cid.pointee = lp2p_cid(fresh.id)
+            UnsafeMutableRawBufferPointer(start: token, count: fresh.resetToken.count)
+                .copyBytes(from: fresh.resetToken)
+            core.identifierChanges.append(.issued(fresh.id))
+            return 0
+        },
+        connection_id_retired: { owner, cid in
+            guard let core = core(owner), let cid else { return }
+            core.identifierChanges.append(.retired(cid.pointee.connectionID))
+        },
+        handshake_completed: { owner in core(owner)?.handshakeCompleted() },
+        handshake_confirmed: { owner in core(owner)?.events.append(.handshakeConfirmed) },
+        stream_opened: { owner, stream in
+            guard let core = core(owner) else { return }
+            core.adopt(StreamRecord(id: StreamID(rawValue: stream)))
+            core.events.append(.streamOpened(StreamID(rawValue: stream)))
+        },
+        stream_data: { owner, _, userData, data, length, fin in
+            guard let core = core(owner), let record = record(userData) else { return }
+            if length > 0 {
+                if record.received.isEmpty { record.received.reserveCapacity(max(record.receiveHint, length)) }
+                record.received.append(contentsOf: UnsafeRawBufferPointer(start: data, count: length))
+            }
+            if fin != 0 { record.hasUnreportedEnd = true }
+            core.markDirty(record)
+        },
+        stream_acked: { owner, _, userData, length in
+            guard let core = core(owner), let record = record(userData), length > 0 else { return }
+            if record.unreportedAcknowledged == 0 { core.acknowledgedStreams.append(record) }
+            record.acknowledge(Int(clamping: length))
+        },
+        stream_reset: { owner, stream, userData, code in
+            guard let core = core(owner) else { return }
+            if let record = record(userData) { core.flush(record) }
+            core.events.append(.streamReset(StreamID(rawValue: stream), code: code))
+        },
+        stream_stop_sending: { owner, stream, userData, code in
+            guard let core = core(owner) else { return }
+            record(userData)?.sendingOver = true
+            core.events.append(.streamStopped(StreamID(rawValue: stream), code: code))
+        },
+        stream_closed: { owner, stream, userData, _, _ in
+            guard let core = core(owner) else { return }
+            if let record = record(userData) {
+                core.flush(record)
+                core.flushAcknowledged(record)
+                record.sendingOver = true
+            }
+            // The last strong reference, apart from queues that skip it: the library has let go of its bytes.
+            core.streams[StreamID(rawValue: stream)] = nil
+            core.events.append(.streamClosed(StreamID(rawValue: stream)))
+        },
+        stream_writable: { owner, _, userData in
+            guard let core = core(owner), let record = record(userData), record.isBlocked else { return }
+            record.isBlocked = false
+            core.enqueue(record)
+        },
+        streams_available: { owner, bidirectional in
+            if bidirectional != 0 { core(owner)?.events.append(.streamsAvailable) }
+        },
+        datagram: { owner, data, length in
+            core(owner)?.events.append(
+                .datagramReceived(Array(UnsafeRawBufferPointer(start: data, count: length)))
+            )
+        },
+        datagram_outcome: { _, _, _ in },
+        path_validated: { owner, success in core(owner)?.events.append(.pathValidated(success: success != 0)) },
+        new_token: { owner, token, length in
+            core(owner)?.events.append(.newToken(Array(UnsafeRawBufferPointer(start: token, count: length))))
+        },
+        stateless_reset: { owner in core(owner)?.wasReset = true },
+        qlog: { owner, last, data, length in
+            core(owner)?.qlogSink?(UnsafeRawBufferPointer(start: data, count: length), last != 0)
+        }
+    )
+}
+
+extension ConnectionCore {
+    /// The TLS handshake is done; the peer was verified inside it.
+    fileprivate func handshakeCompleted() {
+        guard let peer = session.verifiedPeer else {
+            // Cannot happen while the session verifies inside the handshake; if it does, nothing may flow.
+            isUnverified = true
+            return
+        }
+        handshakeDone = true
+        events.append(
+            .handshakeCompleted(
+                HandshakeResult(
+                    peer: peer,
+                    alpn: session.negotiatedALPN ?? "",
+                    cipherSuite: session.cipherSuite,
+                    version: lp2p_conn_negotiated_version(pointer)
+                )
+            )
+        )
+        // A server's handshake is confirmed as soon as it completes (RFC 9001 §4.1.2).
+        if isServer { events.append(.handshakeConfirmed) }
+    }
+}

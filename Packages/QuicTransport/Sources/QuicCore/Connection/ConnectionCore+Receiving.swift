@@ -1,0 +1,154 @@
+internal import CNgtcp2Shims
+internal import Libp2pTLS
+
+extension ConnectionCore {
+    /// Feeds one datagram.
+    ///
+    /// - Parameters:
+    ///   - datagram: The UDP payload; read during the call only.
+    ///   - remote: Where it came from.
+    ///   - local: Where it arrived.
+    ///   - ecn: The two ECN bits of the IP header.
+    ///   - now: The time in nanoseconds.
+    public func receive(
+        _ datagram: UnsafeRawBufferPointer,
+        from remote: NetworkAddress,
+        to local: NetworkAddress,
+        ecn: UInt8,
+        now: UInt64
+    ) {
+        traffic.datagramsReceived &+= 1
+        traffic.bytesReceived &+= UInt64(datagram.count)
+        switch phase {
+        case .open: break
+        case .closing:
+            // RFC 9000 §10.2.1: answer ever more rarely: the 1st, 2nd, 4th, 8th … datagram.
+            datagramsSinceClose += 1
+            if datagramsSinceClose & (datagramsSinceClose - 1) == 0 { closePacketPending = true }
+            return
+        case .draining, .finished: return
+        }
+        if remote != lastRemote {
+            lastRemote = remote
+            remoteSockaddr = remote.socketAddress
+        }
+        if local != lastLocal {
+            lastLocal = local
+            localSockaddr = local.socketAddress
+        }
+        let status = withSocketAddresses { local, localLength, remote, remoteLength in
+            lp2p_conn_read(
+                pointer,
+                local,
+                localLength,
+                remote,
+                remoteLength,
+                datagram.baseAddress?.assumingMemoryBound(to: UInt8.self),
+                datagram.count,
+                ecn,
+                now
+            )
+        }
+        if !heldByConnection.isEmpty, lp2p_conn_max_data_left(pointer) > 0 { releaseHeldStreams() }
+        if isUnverified { return fail(LP2P_INTERNAL, now: now) }
+        if status != LP2P_OK { handleReadFailure(status, now: now) }
+    }
+
+    /// Does what is due. Call it when ``nextDeadline`` has come.
+    public func handleTimer(now: UInt64) {
+        switch phase {
+        case .open:
+            guard lp2p_conn_expiry(pointer) <= now else { return }
+            let status = lp2p_conn_handle_expiry(pointer, now)
+            if status != LP2P_OK { handleReadFailure(status, now: now) }
+        case .closing(let until), .draining(let until):
+            if until <= now { phase = .finished }
+        case .finished: break
+        }
+    }
+
+    private func handleReadFailure(_ status: lp2p_status, now: UInt64) {
+        switch status {
+        case LP2P_DISCARD_PACKET, LP2P_CLOSING: break
+        case LP2P_DRAINING: peerClosed(now: now)
+        case LP2P_IDLE_CLOSE:
+            finish(.idleTimeout, error: .idleTimeout())
+        case LP2P_HANDSHAKE_TIMEOUT:
+            finish(.handshakeTimeout, error: .handshakeTimeout())
+        case LP2P_RECEIVED_VERSION_NEGOTIATION:
+            finish(.versionNegotiation, error: QuicError(status: status, while: "negotiating the version"))
+        case LP2P_DROP_CONNECTION, LP2P_RETRY:
+            finish(.dropped, error: QuicError(status: status, while: "reading a packet"))
+        default: fail(status, now: now)
+        }
+    }
+
+    /// The library refuses to go on: tell the peer why and close.
+    func fail(_ status: lp2p_status, now: UInt64) {
+        let code = lp2p_conn_close_code(pointer, status)
+        var error = QuicError(status: status, while: handshakeDone ? "reading a packet" : "shaking hands", code: code)
+        if !handshakeDone, let alert = QuicErrorCode(rawValue: code).tlsAlert {
+            error = .handshake(tls: session.recordFailure(sentAlert: alert), code: code)
+        }
+        beginClose(kind: LP2P_CLOSE_TRANSPORT, code: code, reason: "", cause: .transport, error: error, now: now)
+    }
+
+    private func peerClosed(now: UInt64) {
+        phase = .draining(until: now &+ 3 &* lp2p_conn_pto(pointer))
+        if wasReset {
+            terminate(
+                ConnectionTermination(
+                    cause: .statelessReset,
+                    code: 0,
+                    frameType: 0,
+                    reason: "",
+                    byPeer: true,
+                    error: .statelessReset()
+                )
+            )
+            return
+        }
+        var kind = LP2P_CLOSE_OTHER
+        var code: UInt64 = 0
+        var frameType: UInt64 = 0
+        var reasonPointer: UnsafePointer<UInt8>?
+        var reasonLength = 0
+        lp2p_conn_remote_close(pointer, &kind, &code, &frameType, &reasonPointer, &reasonLength)
+        let bytes = UnsafeBufferPointer(start: reasonPointer, count: reasonPointer == nil ? 0 : min(reasonLength, 1024))
+        let reason = String(decoding: bytes, as: UTF8.self)
+        let isApplication = kind == LP2P_CLOSE_APPLICATION
+        var error = QuicError.closedByPeer(code: code, isApplication: isApplication, reason: reason)
+        if !handshakeDone, !isApplication, let alert = QuicErrorCode(rawValue: code).tlsAlert {
+            error.cause = session.recordFailure(receivedAlert: alert)
+        }
+        terminate(
+            ConnectionTermination(
+                cause: isApplication ? .application : .transport,
+                code: code,
+                frameType: frameType,
+                reason: reason,
+                byPeer: true,
+                error: error
+            )
+        )
+    }
+
+    /// Ends the connection without a word to the peer.
+    func finish(_ cause: ConnectionTermination.Cause, error: QuicError) {
+        phase = .finished
+        terminate(
+            ConnectionTermination(cause: cause, code: 0, frameType: 0, reason: "", byPeer: false, error: error)
+        )
+    }
+
+    func terminate(_ end: ConnectionTermination) {
+        guard termination == nil else { return }
+        termination = end
+        for record in dirtyStreams { flush(record) }
+        dirtyStreams.removeAll()
+        sendQueue.removeAll()
+        heldByConnection.removeAll()
+        outgoingDatagrams.removeAll()
+        events.append(.terminated(end))
+    }
+}

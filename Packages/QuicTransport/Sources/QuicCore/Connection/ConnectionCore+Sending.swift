@@ -1,0 +1,267 @@
+internal import CNgtcp2Shims
+internal import DequeModule
+
+/// Datagrams that were written back to back into one buffer, for one system call (UDP segmentation offload).
+public struct SendBatch: Sendable {
+    /// Bytes in the buffer.
+    public var count: Int
+    /// The size of each datagram but the last, which may be shorter.
+    public var segmentSize: Int
+    /// Where to send them.
+    public var remote: NetworkAddress
+    /// The address to send them from.
+    public var local: NetworkAddress
+    /// The ECN bits for the IP header.
+    public var ecn: UInt8
+
+    /// The number of datagrams.
+    public var segments: Int { segmentSize == 0 ? 0 : (count + segmentSize - 1) / segmentSize }
+}
+
+extension ConnectionCore {
+    /// The largest datagram offered to the library: path MTU discovery never goes beyond.
+    static let maxDatagram = 1500
+
+    /// Writes the next batch of datagrams.
+    ///
+    /// Call it until it returns `nil`; then nothing more can be sent before the next input or deadline. All datagrams of a
+    /// batch have the same size, except that the last may be shorter, and go the same way.
+    ///
+    /// - Parameters:
+    ///   - buffer: Where to put them; at least 1,500 bytes, best 64 KiB.
+    ///   - maxSegments: The most datagrams in the batch, at least 1.
+    ///   - now: The time in nanoseconds.
+    public func writeBatch(
+        into buffer: UnsafeMutableRawBufferPointer,
+        maxSegments: Int,
+        now: UInt64
+    ) -> SendBatch? {
+        switch phase {
+        case .open: break
+        case .closing: return writeClosePacket(into: buffer)
+        case .draining, .finished: return nil
+        }
+        if let stash = takeStash(into: buffer) { return stash }
+        guard let base = buffer.baseAddress else { return nil }
+
+        lp2p_conn_begin_batch(pointer)
+        let full = min(lp2p_conn_path_max_udp_payload(pointer), buffer.count)
+        let quantum = max(lp2p_conn_send_quantum(pointer), full)
+        var batch = SendBatch(count: 0, segmentSize: 0, remote: lastRemote, local: lastLocal, ecn: 0)
+        var segments = 0
+        while segments < maxSegments, batch.count < quantum {
+            // The first packet may be a larger probe of the path MTU; the others must not exceed the first.
+            let limit = segments == 0 ? Self.maxDatagram : batch.segmentSize
+            let room = min(limit, buffer.count - batch.count)
+            guard segments == 0 || room == limit else { break }
+            let written = writePacket(base + batch.count, capacity: room, now: now)
+            guard written.length > 0 else { break }
+            if segments == 0 {
+                batch.segmentSize = written.length
+                batch.ecn = written.ecn
+                (batch.remote, batch.local) = lastWrittenPath()
+            } else if written.other_path != 0 || written.ecn != batch.ecn {
+                let (remote, local) = lastWrittenPath()
+                let start = base + batch.count
+                stash = Stash(
+                    bytes: Array(UnsafeRawBufferPointer(start: start, count: written.length)),
+                    remote: remote,
+                    local: local,
+                    ecn: written.ecn
+                )
+                break
+            }
+            batch.count += written.length
+            segments += 1
+            // A short packet ends the batch; so does a probe, which is larger than what follows.
+            if written.length < batch.segmentSize || (segments == 1 && !isBulk(written.length, full: full)) { break }
+        }
+        if let first = sendQueue.popFirst() { sendQueue.append(first) }
+        guard batch.count > 0 else { return nil }
+        lp2p_conn_burst_sent(pointer, now)
+        countSent(batch)
+        return batch
+    }
+
+    /// A stream's packets may fall a few bytes short of the full size, where a length field grows.
+    private func isBulk(_ length: Int, full: Int) -> Bool { length <= full && length + 16 > full }
+
+    private func countSent(_ batch: SendBatch) {
+        traffic.bytesSent &+= UInt64(batch.count)
+        traffic.datagramsSent &+= UInt64(batch.segments)
+    }
+
+    private func takeStash(into buffer: UnsafeMutableRawBufferPointer) -> SendBatch? {
+        guard let stash else { return nil }
+        self.stash = nil
+        guard stash.bytes.count <= buffer.count else { return nil }
+        buffer.copyBytes(from: stash.bytes)
+        let batch = SendBatch(
+            count: stash.bytes.count,
+            segmentSize: stash.bytes.count,
+            remote: stash.remote,
+            local: stash.local,
+            ecn: stash.ecn
+        )
+        countSent(batch)
+        return batch
+    }
+
+    private func writeClosePacket(into buffer: UnsafeMutableRawBufferPointer) -> SendBatch? {
+        guard closePacketPending, closePacket.count <= buffer.count else { return nil }
+        closePacketPending = false
+        buffer.copyBytes(from: closePacket)
+        let batch = SendBatch(
+            count: closePacket.count,
+            segmentSize: closePacket.count,
+            remote: lastRemote,
+            local: lastLocal,
+            ecn: 0
+        )
+        countSent(batch)
+        return batch
+    }
+
+    private func lastWrittenPath() -> (remote: NetworkAddress, local: NetworkAddress) {
+        var local: UnsafePointer<sockaddr>?
+        var localLength: socklen_t = 0
+        var remote: UnsafePointer<sockaddr>?
+        var remoteLength: socklen_t = 0
+        lp2p_conn_last_path(pointer, &local, &localLength, &remote, &remoteLength)
+        // Almost always the path of the last datagram: compare before converting.
+        let remoteAddress = NetworkAddress(
+            sockaddr: UnsafeRawBufferPointer(start: remote, count: remote == nil ? 0 : Int(remoteLength))
+        )
+        let localAddress = NetworkAddress(
+            sockaddr: UnsafeRawBufferPointer(start: local, count: local == nil ? 0 : Int(localLength))
+        )
+        return (remoteAddress ?? lastRemote, localAddress ?? lastLocal)
+    }
+
+    // MARK: one packet
+
+    /// Writes one packet, filled from the streams in turn.
+    private func writePacket(_ destination: UnsafeMutableRawPointer, capacity: Int, now: UInt64) -> lp2p_written {
+        let bytes = destination.assumingMemoryBound(to: UInt8.self)
+        if let written = writeDatagramFrame(bytes, capacity: capacity, now: now) { return written }
+        while let record = nextSender() {
+            let count = gather(record, limit: capacity)
+            let isEnd = record.endQueued && gatheredAll(record, vectors: count)
+            let written = lp2p_conn_write(
+                pointer,
+                bytes,
+                capacity,
+                record.id.rawValue,
+                vectors,
+                count,
+                isEnd ? 1 : 0,
+                1,
+                now
+            )
+            if written.accepted >= 0 { accepted(record, count: Int(written.accepted), mayEnd: isEnd) }
+            switch written.status {
+            case LP2P_OK: return written
+            case LP2P_WRITE_MORE: continue
+            case LP2P_STREAM_DATA_BLOCKED: hold(record)
+            case LP2P_STREAM_SHUT_WRITE, LP2P_STREAM_NOT_FOUND, LP2P_INVALID_STATE:
+                record.sendingOver = true
+            default:
+                fail(written.status, now: now)
+                return written
+            }
+        }
+        guard isOpen else { return lp2p_written() }
+        let written = lp2p_conn_write(pointer, bytes, capacity, -1, nil, 0, 0, 0, now)
+        if written.status != LP2P_OK { fail(written.status, now: now) }
+        return written
+    }
+
+    /// The first stream of the queue that has something to send.
+    private func nextSender() -> StreamRecord? {
+        while let record = sendQueue.first {
+            if record.wantsToSend { return record }
+            record.isQueued = false
+            sendQueue.removeFirst()
+        }
+        return nil
+    }
+
+    /// Fills ``vectors`` with the unsent bytes of a stream, about one packet's worth.
+    private func gather(_ record: StreamRecord, limit: Int) -> Int {
+        var index = record.unsentIndex
+        var offset = record.sentInUnsent
+        var count = 0
+        var total = 0
+        while index < record.segments.count, count < Self.maxVectors, total < limit {
+            let segment = record.segments[index]
+            let length = segment.count - offset
+            vectors[count] = lp2p_vec(
+                // The library reads only; its vector type is shared with places that write.
+                base: UnsafeMutableRawPointer(mutating: segment.base + offset).assumingMemoryBound(to: UInt8.self),
+                length: length
+            )
+            count += 1
+            total += length
+            index += 1
+            offset = 0
+        }
+        return count
+    }
+
+    private func gatheredAll(_ record: StreamRecord, vectors count: Int) -> Bool {
+        record.unsentIndex + count >= record.segments.count
+    }
+
+    private func accepted(_ record: StreamRecord, count: Int, mayEnd: Bool) {
+        record.advance(by: count)
+        if mayEnd, !record.hasUnsentBytes { record.endSent = true }
+    }
+
+    /// Takes a stream out of the queue until flow control lets it go on.
+    private func hold(_ record: StreamRecord) {
+        if lp2p_conn_max_data_left(pointer) == 0, !record.isHeld {
+            record.isHeld = true
+            heldByConnection.append(record)
+        }
+        record.isBlocked = true
+    }
+
+    /// The peer gave the connection more credit.
+    func releaseHeldStreams() {
+        for record in heldByConnection {
+            record.isHeld = false
+            record.isBlocked = false
+            enqueue(record)
+        }
+        heldByConnection.removeAll(keepingCapacity: true)
+    }
+
+    func enqueue(_ record: StreamRecord) {
+        guard !record.isQueued, record.wantsToSend else { return }
+        record.isQueued = true
+        sendQueue.append(record)
+    }
+
+    private func writeDatagramFrame(
+        _ destination: UnsafeMutablePointer<UInt8>,
+        capacity: Int,
+        now: UInt64
+    ) -> lp2p_written? {
+        while let datagram = outgoingDatagrams.first {
+            let written = datagram.withUnsafeBufferPointer {
+                lp2p_conn_write_datagram(pointer, destination, capacity, nextDatagramID, $0.baseAddress, $0.count, now)
+            }
+            if written.status != LP2P_OK {
+                // Too large for the peer or the path: unreliable bytes may be dropped.
+                outgoingDatagrams.removeFirst()
+                continue
+            }
+            if written.accepted == 1 {
+                outgoingDatagrams.removeFirst()
+                nextDatagramID += 1
+            }
+            return written
+        }
+        return nil
+    }
+}

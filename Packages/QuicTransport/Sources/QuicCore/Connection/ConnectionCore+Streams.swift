@@ -1,0 +1,114 @@
+internal import CNgtcp2Shims
+internal import DequeModule
+
+extension ConnectionCore {
+    /// Opens a bidirectional stream.
+    ///
+    /// - Returns: `nil` if the peer gives no credit for another stream now; ``ConnectionEvent/streamsAvailable`` says when
+    ///   it does.
+    /// - Throws: ``QuicError`` if the connection is not open.
+    public func openStream() throws(QuicError) -> StreamID? {
+        guard isOpen else { throw termination?.error ?? .closedLocally(code: 0, reason: "") }
+        var id: Int64 = -1
+        let status = lp2p_conn_open_stream(pointer, 1, nil, &id)
+        switch status {
+        case LP2P_OK: break
+        case LP2P_STREAM_ID_BLOCKED: return nil
+        default: throw QuicError(status: status, while: "opening a stream")
+        }
+        let record = StreamRecord(id: StreamID(rawValue: id))
+        adopt(record)
+        return record.id
+    }
+
+    /// Queues bytes of a stream, and with `isEnd` its end (FIN). Nothing is sent after the end.
+    ///
+    /// The segments are kept until the peer has acknowledged them. Does nothing on a stream that is gone.
+    public func send(_ segments: some Sequence<SendSegment>, isEnd: Bool, on stream: StreamID) {
+        guard isOpen, let record = streams[stream], !record.endQueued, !record.sendingOver else { return }
+        for segment in segments where segment.count > 0 { record.segments.append(segment) }
+        if isEnd { record.endQueued = true }
+        enqueue(record)
+    }
+
+    /// Resets the sending half of a stream (RESET_STREAM).
+    public func reset(_ stream: StreamID, code: UInt64) {
+        guard isOpen, let record = streams[stream] else { return }
+        record.sendingOver = true
+        _ = lp2p_conn_reset_stream(pointer, stream.rawValue, code)
+    }
+
+    /// Asks the peer to stop sending (STOP_SENDING). What still arrives is thrown away.
+    public func stopReceiving(_ stream: StreamID, code: UInt64) {
+        guard isOpen, let record = streams[stream] else { return }
+        _ = lp2p_conn_stop_sending(pointer, stream.rawValue, code)
+        let undelivered = record.received.count
+        record.received = []
+        if undelivered > 0 { lp2p_conn_extend_window(pointer, UInt64(undelivered)) }
+    }
+
+    /// Says that `count` bytes of a stream were read, so that the peer may send as many more.
+    public func consumed(_ count: Int, on stream: StreamID) {
+        guard isOpen, count > 0 else { return }
+        if streams[stream] != nil {
+            _ = lp2p_conn_extend_stream_window(pointer, stream.rawValue, UInt64(count))
+        }
+        lp2p_conn_extend_window(pointer, UInt64(count))
+    }
+
+    /// Allows the peer to open `count` more streams, because as many of its streams are over and done with.
+    public func allowStreams(_ count: Int) {
+        guard isOpen, count > 0 else { return }
+        lp2p_conn_extend_streams(pointer, 1, count)
+    }
+
+    /// Queues an unreliable datagram (RFC 9221); it is dropped if the peer or the path cannot take its size.
+    ///
+    /// - Returns: Whether it was queued: not when the peer takes none, or 64 are waiting.
+    public func sendDatagram(_ bytes: [UInt8]) -> Bool {
+        guard isOpen, outgoingDatagrams.count < 64,
+            lp2p_conn_remote_max_datagram_frame_size(pointer) > UInt64(bytes.count)
+        else { return false }
+        outgoingDatagrams.append(bytes)
+        return true
+    }
+
+    /// Moves the connection to another local address of this side (RFC 9000 §9).
+    ///
+    /// - Throws: ``QuicError`` where the installed library cannot migrate, or no spare connection ID exists.
+    public func migrate(to local: NetworkAddress, now: UInt64) throws(QuicError) {
+        let status = local.withSockaddr { lp2p_conn_migrate(pointer, $0, $1, now) }
+        guard status == LP2P_OK else { throw QuicError(status: status, while: "migrating") }
+    }
+
+    // MARK: records
+
+    func adopt(_ record: StreamRecord) {
+        streams[record.id] = record
+        lp2p_conn_set_stream_user_data(pointer, record.id.rawValue, Unmanaged.passUnretained(record).toOpaque())
+    }
+
+    func markDirty(_ record: StreamRecord) {
+        guard !record.isDirty else { return }
+        record.isDirty = true
+        dirtyStreams.append(record)
+    }
+
+    /// Turns what a stream has gathered into an event.
+    func flush(_ record: StreamRecord) {
+        guard record.isDirty else { return }
+        record.isDirty = false
+        guard !record.received.isEmpty || record.hasUnreportedEnd else { return }
+        record.receiveHint = record.received.count
+        let bytes = record.received
+        record.received = []
+        events.append(.streamData(record.id, bytes: bytes, isEnd: record.hasUnreportedEnd))
+        record.hasUnreportedEnd = false
+    }
+
+    func flushAcknowledged(_ record: StreamRecord) {
+        guard record.unreportedAcknowledged > 0 else { return }
+        events.append(.streamAcknowledged(record.id, count: record.unreportedAcknowledged))
+        record.unreportedAcknowledged = 0
+    }
+}

@@ -1,0 +1,334 @@
+internal import CNgtcp2Shims
+internal import DequeModule
+internal import Libp2pTLS
+
+#if canImport(Glibc)
+internal import Glibc
+#elseif canImport(Musl)
+internal import Musl
+#endif
+
+/// Names a connection inside its endpoint. Never reused.
+public struct ConnectionHandle: Sendable, Hashable {
+    /// A running number.
+    public let rawValue: UInt64
+
+    /// Wraps a number.
+    public init(rawValue: UInt64) {
+        self.rawValue = rawValue
+    }
+}
+
+/// Where a connection's unpredictable bytes and connection IDs come from.
+public protocol ConnectionEntropy: AnyObject {
+    /// Fills memory with unpredictable bytes.
+    func fill(_ bytes: UnsafeMutableRawBufferPointer)
+
+    /// Makes a connection ID of `length` bytes and the stateless reset token that goes with it (16 bytes).
+    func makeConnectionID(length: Int) -> (id: ConnectionID, resetToken: [UInt8])
+}
+
+/// One QUIC connection without I/O: no socket, no clock, no lock.
+///
+/// Drive it in this order, always from the same thread or event loop:
+///
+/// 1. Feed one input: ``receive(_:from:to:ecn:now:)``, ``handleTimer(now:)``, or any of the operations on streams and on
+///    the connection.
+/// 2. Take ``nextEvent()`` until it returns `nil`.
+/// 3. Call ``writeBatch(into:maxSegments:now:)`` until it returns `nil`, and send what it wrote.
+/// 4. Arm one timer for ``nextDeadline``.
+/// 5. Once ``isFinished`` is true, let the connection go.
+///
+/// Times are nanoseconds of any monotonic clock; a time before an earlier one counts as that earlier one.
+///
+/// The object owns one C connection and its TLS session and frees them when it is released. C calls back into it through
+/// an unretained pointer, and only from inside the object's own methods, so the pointer is always valid.
+public final class ConnectionCore {
+    /// The name of the connection in its endpoint.
+    public let handle: ConnectionHandle
+    /// Whether this side accepted the connection.
+    public let isServer: Bool
+    /// The address the peer was first seen at or dialed at.
+    public let initialRemote: NetworkAddress
+
+    let session: TLSSession
+    let entropy: any ConnectionEntropy
+    var pointer: OpaquePointer?
+
+    // MARK: streams
+
+    var streams: [StreamID: StreamRecord] = [:]
+    /// Streams with something to send, in turn.
+    var sendQueue: Deque<StreamRecord> = []
+    /// Streams that wait for the connection's flow-control credit.
+    var heldByConnection: [StreamRecord] = []
+    var dirtyStreams: [StreamRecord] = []
+    var acknowledgedStreams: [StreamRecord] = []
+
+    // MARK: output
+
+    var events: Deque<ConnectionEvent> = []
+    /// Connection IDs issued and retired since the endpoint last looked.
+    var identifierChanges: [IdentifierChange] = []
+    var qlogSink: ((UnsafeRawBufferPointer, Bool) -> Void)?
+    /// A packet that was written for another path than the batch it came in.
+    var stash: Stash?
+    var outgoingDatagrams: Deque<[UInt8]> = []
+    var nextDatagramID: UInt64 = 0
+    let vectors = UnsafeMutablePointer<lp2p_vec>.allocate(capacity: ConnectionCore.maxVectors)
+    static let maxVectors = 16
+
+    // MARK: path
+
+    /// The socket addresses of the last datagram, so that they are not built again for each.
+    var lastRemote: NetworkAddress
+    var lastLocal: NetworkAddress
+    var remoteSockaddr: (storage: sockaddr_storage, length: socklen_t)
+    var localSockaddr: (storage: sockaddr_storage, length: socklen_t)
+
+    // MARK: life
+
+    enum Phase {
+        case open
+        /// This side closed: the packet answers what still arrives.
+        case closing(until: UInt64)
+        /// The peer closed: silence.
+        case draining(until: UInt64)
+        case finished
+    }
+
+    var phase = Phase.open
+    var closePacket: [UInt8] = []
+    var closePacketPending = false
+    var datagramsSinceClose = 0
+    var wasReset = false
+    var handshakeDone = false
+    var isUnverified = false
+    /// The end of the connection, once it is known.
+    public internal(set) var termination: ConnectionTermination?
+    /// Counters of datagrams and bytes.
+    public internal(set) var traffic = ConnectionTraffic()
+
+    /// What changed about the connection IDs that route to this connection.
+    enum IdentifierChange {
+        case issued(ConnectionID)
+        case retired(ConnectionID)
+    }
+
+    struct Stash {
+        var bytes: [UInt8]
+        var remote: NetworkAddress
+        var local: NetworkAddress
+        var ecn: UInt8
+    }
+
+    init(
+        handle: ConnectionHandle,
+        isServer: Bool,
+        session: TLSSession,
+        entropy: any ConnectionEntropy,
+        remote: NetworkAddress,
+        local: NetworkAddress
+    ) {
+        self.handle = handle
+        self.isServer = isServer
+        self.session = session
+        self.entropy = entropy
+        initialRemote = remote
+        lastRemote = remote
+        lastLocal = local
+        remoteSockaddr = remote.socketAddress
+        localSockaddr = local.socketAddress
+    }
+
+    deinit {
+        lp2p_conn_delete(pointer)
+        vectors.deallocate()
+    }
+
+    /// Makes the client side of a connection.
+    static func client(
+        handle: ConnectionHandle,
+        session: TLSSession,
+        entropy: any ConnectionEntropy,
+        parameters: ConnectionParameters,
+        destination: ConnectionID,
+        source: ConnectionID,
+        token: [UInt8],
+        remote: NetworkAddress,
+        local: NetworkAddress,
+        now: UInt64
+    ) throws(QuicError) -> ConnectionCore {
+        let core = ConnectionCore(
+            handle: handle,
+            isServer: false,
+            session: session,
+            entropy: entropy,
+            remote: remote,
+            local: local
+        )
+        var config = lp2p_config(parameters, now: now)
+        config.original_dcid = lp2p_cid(destination)
+        try core.open(config: config, destination: destination, source: source, token: token)
+        return core
+    }
+
+    /// Makes the server side for a client's first Initial.
+    ///
+    /// - Parameters:
+    ///   - original: The client's first destination connection ID.
+    ///   - peer: The client's source connection ID.
+    static func server(
+        handle: ConnectionHandle,
+        session: TLSSession,
+        entropy: any ConnectionEntropy,
+        parameters: ConnectionParameters,
+        original: ConnectionID,
+        peer: ConnectionID,
+        source: ConnectionID,
+        resetToken: [UInt8],
+        remote: NetworkAddress,
+        local: NetworkAddress,
+        now: UInt64
+    ) throws(QuicError) -> ConnectionCore {
+        let core = ConnectionCore(
+            handle: handle,
+            isServer: true,
+            session: session,
+            entropy: entropy,
+            remote: remote,
+            local: local
+        )
+        var config = lp2p_config(parameters, now: now)
+        config.original_dcid = lp2p_cid(original)
+        if resetToken.count == Int(LP2P_RESET_TOKEN_LENGTH) {
+            config.has_reset_token = 1
+            withUnsafeMutableBytes(of: &config.reset_token) { $0.copyBytes(from: resetToken) }
+        }
+        try core.open(config: config, destination: peer, source: source, token: [])
+        return core
+    }
+
+    private func open(
+        config: lp2p_config,
+        destination: ConnectionID,
+        source: ConnectionID,
+        token: [UInt8]
+    ) throws(QuicError) {
+        var config = config
+        var status = LP2P_OK
+        let owner = Unmanaged.passUnretained(self).toOpaque()
+        let session = UnsafeMutableRawPointer(self.session.handle)
+        var peer = lp2p_cid(destination)
+        var own = lp2p_cid(source)
+        let isServer = self.isServer
+        var events = connectionCallbacks()
+        pointer = token.withUnsafeBufferPointer { token in
+            config.token = token.baseAddress
+            config.token_length = token.count
+            return withSocketAddresses { local, localLength, remote, remoteLength in
+                isServer
+                    ? lp2p_conn_server_new(
+                        &config,
+                        &peer,
+                        &own,
+                        local,
+                        localLength,
+                        remote,
+                        remoteLength,
+                        session,
+                        &events,
+                        owner,
+                        &status
+                    )
+                    : lp2p_conn_client_new(
+                        &config,
+                        &peer,
+                        &own,
+                        local,
+                        localLength,
+                        remote,
+                        remoteLength,
+                        session,
+                        &events,
+                        owner,
+                        &status
+                    )
+            }
+        }
+        guard pointer != nil else { throw QuicError(status: status, while: "making a connection") }
+    }
+
+    /// The addresses of the path as the C library wants them.
+    func withSocketAddresses<Result>(
+        _ body: (UnsafePointer<sockaddr>, socklen_t, UnsafePointer<sockaddr>, socklen_t) -> Result
+    ) -> Result {
+        withUnsafePointer(to: &localSockaddr.storage) { local in
+            withUnsafePointer(to: &remoteSockaddr.storage) { remote in
+                // A `sockaddr_storage` may be read as a `sockaddr` of its family.
+                body(
+                    UnsafeRawPointer(local).assumingMemoryBound(to: sockaddr.self),
+                    localSockaddr.length,
+                    UnsafeRawPointer(remote).assumingMemoryBound(to: sockaddr.self),
+                    remoteSockaddr.length
+                )
+            }
+        }
+    }
+
+    // MARK: asking
+
+    /// Whether the connection needs no more driving and can be let go.
+    public var isFinished: Bool {
+        if case .finished = phase { return true }
+        return false
+    }
+
+    /// Whether the connection is neither closing nor closed.
+    public var isOpen: Bool {
+        if case .open = phase { return true }
+        return false
+    }
+
+    /// Whether the handshake is done and the peer verified.
+    public var isEstablished: Bool { handshakeDone }
+
+    /// The time at which ``handleTimer(now:)`` is to be called; `nil` for never.
+    public var nextDeadline: UInt64? {
+        switch phase {
+        case .open:
+            let expiry = lp2p_conn_expiry(pointer)
+            return expiry == .max ? nil : expiry
+        case .closing(let until), .draining(let until): return until
+        case .finished: return nil
+        }
+    }
+
+    /// Streams that can still be opened before the peer gives more credit.
+    public var streamsLeft: UInt64 { lp2p_conn_streams_left(pointer, 1) }
+
+    /// Round-trip times, congestion window and bytes in flight.
+    public var pathStatistics: PathStatistics {
+        var stats = lp2p_conn_stats()
+        lp2p_conn_get_stats(pointer, &stats)
+        return PathStatistics(stats)
+    }
+
+    /// The next thing that happened, or `nil`.
+    public func nextEvent() -> ConnectionEvent? {
+        if events.isEmpty {
+            for record in dirtyStreams { flush(record) }
+            dirtyStreams.removeAll(keepingCapacity: true)
+            for record in acknowledgedStreams { flushAcknowledged(record) }
+            acknowledgedStreams.removeAll(keepingCapacity: true)
+        }
+        return events.popFirst()
+    }
+
+    /// Takes the changes of the connection IDs, oldest first.
+    func takeIdentifierChanges() -> [IdentifierChange] {
+        guard !identifierChanges.isEmpty else { return [] }
+        defer { identifierChanges.removeAll(keepingCapacity: true) }
+        return identifierChanges
+    }
+}

@@ -1,0 +1,77 @@
+public import Libp2pTLS
+
+/// What a finished handshake established.
+public struct HandshakeResult: Sendable {
+    /// The peer whose certificate was verified.
+    public var peer: VerifiedPeer
+    /// The application protocol, `libp2p`.
+    public var alpn: String
+    /// The TLS cipher suite, such as `AES-128-GCM`; `nil` if the library does not say.
+    public var cipherSuite: String?
+    /// The QUIC version number, `0x00000001` for version 1.
+    public var version: UInt32
+}
+
+/// How a connection came to its end.
+public struct ConnectionTermination: Sendable {
+    /// The kind of end.
+    public enum Cause: Sendable, Hashable {
+        /// One side closed it with an application code (RFC 9000 §19.19, type 0x1d).
+        case application
+        /// One side closed it with a transport code (type 0x1c), TLS alerts included.
+        case transport
+        /// Nothing arrived for the idle timeout.
+        case idleTimeout
+        /// The handshake was not done in time.
+        case handshakeTimeout
+        /// The peer has lost its state and said so (RFC 9000 §10.3).
+        case statelessReset
+        /// The peer speaks none of our versions.
+        case versionNegotiation
+        /// The connection was given up without a word to the peer.
+        case dropped
+    }
+
+    /// The kind of end.
+    public var cause: Cause
+    /// The code that was sent or received; 0 where there is none.
+    public var code: UInt64
+    /// The type of the frame that provoked a transport close; 0 if unknown.
+    public var frameType: UInt64
+    /// The reason phrase, at most 1 KiB, decoded lossily.
+    public var reason: String
+    /// Whether the peer ended it.
+    public var byPeer: Bool
+    /// The error that users of the connection see.
+    public var error: QuicError
+}
+
+/// What happened on a connection since it was last asked.
+public enum ConnectionEvent: Sendable {
+    /// The peer is verified and data may flow. A client's server may still refuse it: see ``handshakeConfirmed``.
+    case handshakeCompleted(HandshakeResult)
+    /// Both sides know that the handshake is done; for a client this means that the server has accepted it.
+    case handshakeConfirmed
+    /// The peer opened a stream.
+    case streamOpened(StreamID)
+    /// Bytes arrived in order, or the end of the stream, or both.
+    case streamData(StreamID, bytes: [UInt8], isEnd: Bool)
+    /// The peer reset its sending half.
+    case streamReset(StreamID, code: UInt64)
+    /// The peer does not want more bytes; the library has answered with a reset.
+    case streamStopped(StreamID, code: UInt64)
+    /// The peer acknowledged bytes of a stream; their memory was let go.
+    case streamAcknowledged(StreamID, count: Int)
+    /// Both halves of a stream are over; its number is free.
+    case streamClosed(StreamID)
+    /// The peer allows more streams.
+    case streamsAvailable
+    /// An unreliable datagram arrived (RFC 9221).
+    case datagramReceived([UInt8])
+    /// A token for the next connection to this server (RFC 9000 §8.1.3).
+    case newToken([UInt8])
+    /// The path was validated or given up after a migration.
+    case pathValidated(success: Bool)
+    /// The connection is over. The last event.
+    case terminated(ConnectionTermination)
+}

@@ -1,0 +1,82 @@
+internal import CNgtcp2Shims
+
+/// What one connection is made with: `QuicConfiguration` as the C library wants it. Durations are nanoseconds.
+struct ConnectionParameters {
+    var version: UInt32
+    var idleTimeout: UInt64
+    var handshakeTimeout: UInt64
+    var keepAlive: UInt64
+    var connectionWindow: UInt64
+    var streamWindow: UInt64
+    /// 0: no auto-tuning.
+    var maxConnectionWindow: UInt64
+    var maxStreamWindow: UInt64
+    var inboundStreams: UInt64
+    var initialPayload: Int
+    var congestion: UInt8
+    var guardLimits: lp2p_frame_guard_limits
+
+    /// Translates a valid configuration.
+    init(_ configuration: QuicConfiguration) {
+        version = (configuration.versions.first ?? .v1).rawValue
+        idleTimeout = configuration.timeouts.idle.clampedNanoseconds
+        handshakeTimeout = configuration.timeouts.handshake.clampedNanoseconds
+        keepAlive = configuration.keepAliveInterval?.clampedNanoseconds ?? 0
+        let windows = configuration.flowControl
+        connectionWindow = UInt64(clamping: windows.connectionWindow)
+        streamWindow = UInt64(clamping: windows.streamWindow)
+        maxConnectionWindow = windows.autoTuning ? UInt64(clamping: windows.maxConnectionWindow) : 0
+        maxStreamWindow = windows.autoTuning ? UInt64(clamping: windows.maxStreamWindow) : 0
+        inboundStreams = UInt64(
+            clamping: min(configuration.streams.initialInboundCredit, configuration.streams.maxInbound)
+        )
+        initialPayload = configuration.udp.initialPayloadSize
+        congestion =
+            switch configuration.congestionControl {
+            case .cubic: 0
+            case .reno: 1
+            case .bbr: 2
+            }
+        guardLimits = configuration.frameGuard.shimLimits
+    }
+}
+
+extension lp2p_config {
+    init(_ parameters: ConnectionParameters, now: UInt64) {
+        self.init()
+        version = parameters.version
+        self.now = now
+        idle_timeout = parameters.idleTimeout
+        handshake_timeout = parameters.handshakeTimeout
+        keep_alive = parameters.keepAlive
+        initial_max_data = parameters.connectionWindow
+        initial_max_stream_data_local = parameters.streamWindow
+        initial_max_stream_data_remote = parameters.streamWindow
+        // libp2p uses bidirectional streams only: no credit for the other kind, so that a peer cannot open any.
+        initial_max_stream_data_uni = 0
+        initial_max_streams_bidi = parameters.inboundStreams
+        initial_max_streams_uni = 0
+        max_window = parameters.maxConnectionWindow
+        max_stream_window = parameters.maxStreamWindow
+        active_connection_id_limit = 8
+        udp_payload = parameters.initialPayload
+        congestion = parameters.congestion
+        self.`guard` = parameters.guardLimits
+    }
+}
+
+extension lp2p_cid {
+    init(_ id: ConnectionID) {
+        self.init()
+        length = id.count
+        id.withUnsafeBytes { source in
+            withUnsafeMutableBytes(of: &bytes) { $0.copyMemory(from: source) }
+        }
+    }
+
+    var connectionID: ConnectionID {
+        withUnsafeBytes(of: bytes) { whole in
+            ConnectionID(UnsafeRawBufferPointer(rebasing: whole[..<min(length, whole.count)])) ?? .empty
+        }
+    }
+}

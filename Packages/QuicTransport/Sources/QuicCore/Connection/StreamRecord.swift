@@ -1,0 +1,84 @@
+internal import DequeModule
+
+/// What the connection keeps for one stream.
+///
+/// ngtcp2 holds an unretained pointer to this object as the stream's user data; the stream table owns it until the
+/// stream-close callback, after which ngtcp2 does not use the pointer any more.
+final class StreamRecord {
+    let id: StreamID
+
+    // MARK: receiving
+
+    /// Bytes that arrived since the last drain.
+    var received: [UInt8] = []
+    /// The end of the stream arrived and was not reported yet.
+    var hasUnreportedEnd = false
+    /// The record stands in the connection's list of streams with news.
+    var isDirty = false
+    /// How much the last drain carried: what to reserve for the next one.
+    var receiveHint = 0
+
+    // MARK: sending
+
+    /// Segments that are not acknowledged in full, oldest first.
+    var segments: Deque<SendSegment> = []
+    /// Bytes of the first segment that are acknowledged.
+    var acknowledgedInFirst = 0
+    /// The first segment with unsent bytes, as an index into `segments`, and the bytes of it that were sent.
+    var unsentIndex = 0
+    var sentInUnsent = 0
+    /// The end of the stream was asked for, and handed to the library.
+    var endQueued = false
+    var endSent = false
+    /// The sending half was reset or stopped: nothing more goes out. The segments stay until the stream-close callback,
+    /// because packets in flight may still point into them.
+    var sendingOver = false
+    /// The record stands in the connection's queue of streams to send.
+    var isQueued = false
+    /// The peer's flow control holds the stream back.
+    var isBlocked = false
+    /// The record stands in the connection's list of streams that wait for connection credit.
+    var isHeld = false
+    /// Bytes acknowledged since the last report.
+    var unreportedAcknowledged = 0
+
+    init(id: StreamID) {
+        self.id = id
+    }
+
+    var hasUnsentBytes: Bool { unsentIndex < segments.count }
+
+    var wantsToSend: Bool { !sendingOver && !isBlocked && (hasUnsentBytes || (endQueued && !endSent)) }
+
+    /// Moves the cursor over bytes that the library has taken.
+    func advance(by count: Int) {
+        var left = count
+        while left > 0, unsentIndex < segments.count {
+            let available = segments[unsentIndex].count - sentInUnsent
+            if left < available {
+                sentInUnsent += left
+                return
+            }
+            left -= available
+            unsentIndex += 1
+            sentInUnsent = 0
+        }
+    }
+
+    /// Lets go of bytes that the peer has acknowledged.
+    func acknowledge(_ count: Int) {
+        unreportedAcknowledged += count
+        var left = count
+        while left > 0, let first = segments.first {
+            let remaining = first.count - acknowledgedInFirst
+            if left < remaining {
+                acknowledgedInFirst += left
+                return
+            }
+            left -= remaining
+            acknowledgedInFirst = 0
+            segments.removeFirst()
+            unsentIndex = max(0, unsentIndex - 1)
+        }
+    }
+}
