@@ -45,14 +45,18 @@ version_at_least() {
     [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]
 }
 
-# require_swift: a Swift of at least 6.2 is on the path, or the script ends and says how to get one.
-require_swift() {
-    if ! command -v swift >/dev/null 2>&1; then
-        die "no Swift toolchain on the PATH. Get Swift 6.2 or later from https://www.swift.org/install/linux/ " \
+# require_swift_command: there is a swift on the path, or the script ends and says how to get one.
+require_swift_command() {
+    command -v swift >/dev/null 2>&1 ||
+        die "no Swift toolchain on the PATH. Get Swift 6.2 or later from https://www.swift.org/install/linux/" \
             "(the swiftly installer, or a tarball whose usr/bin you add to PATH), then run this again"
-    fi
+}
+
+# require_swift: a Swift of at least 6.2 that starts, or the script ends and says what to do.
+require_swift() {
+    require_swift_command
     local text version
-    text=$(swift --version 2>&1) || die "swift is on the PATH but does not start: $text"
+    text=$(swift --version 2>&1) || die "swift is on the PATH but does not start (scripts/setup may help): $text"
     version=$(printf '%s\n' "$text" | sed -n 's/.*Swift version \([0-9][0-9.]*\).*/\1/p' | head -n 1)
     [ -n "$version" ] || die "cannot read the version of $(command -v swift)"
     version_at_least "$version" 6.2 ||
