@@ -14,13 +14,14 @@ from libp2p import new_host
 from libp2p.abc import IHost, INetStream
 from libp2p.crypto.ed25519 import create_new_key_pair
 from libp2p.custom_types import TProtocol
+from libp2p.host.exceptions import StreamFailure
 from libp2p.network.stream.exceptions import StreamEOF, StreamReset
 from libp2p.peer.id import ID
 from libp2p.peer.peerinfo import info_from_p2p_addr
 from multiaddr import Multiaddr
 
 _BLOCK = 64 << 10
-_IDENTIFY_ATTEMPTS = 6
+_IDENTIFY_ATTEMPTS = 20
 """go-libp2p answers identify with message, FIN and STOP_SENDING at once. py-libp2p drops its own outgoing stream at
 STOP_SENDING, and loses the answer when it was not yet reading it: about one time in three."""
 
@@ -101,26 +102,30 @@ async def _open(host: IHost, peer: ID, protocol: str) -> INetStream:
 
 
 async def _identify(host: IHost, peer: ID) -> str:
-    for _ in range(50):  # py-libp2p's own identify service runs on every new connection
-        if node.PING_PROTOCOL in _known_protocols(host, peer):
+    for _ in range(20):  # py-libp2p's own identify service runs on every new connection
+        if known := node.PING_PROTOCOL in _known_protocols(host, peer):
             break
         await trio.sleep(0.1)
-    else:
-        raise TimeoutError("py-libp2p's own identify service never learnt the peer's protocols")
+    own = "its own service too" if known else "its own service lost the answer"
     for attempt in range(1, _IDENTIFY_ATTEMPTS + 1):
         try:
-            stream = await _open(host, peer, node.IDENTIFY_PROTOCOL)
-            data = await _read_to_end(stream)
-            break
-        except Exception as error:
-            if attempt == _IDENTIFY_ATTEMPTS:
-                raise
+            seen = await _ask_identify(host, peer)
+            return f"{node.check_identify(seen, str(peer))}, attempt {attempt}, {own}"
+        except (StreamFailure, EOFError) as error:
             node.log(f"identify, attempt {attempt}: {error!r}")
+    raise EOFError(f"no answer in {_IDENTIFY_ATTEMPTS} attempts")
+
+
+async def _ask_identify(host: IHost, peer: ID) -> wire.Identify:
+    stream = await _open(host, peer, node.IDENTIFY_PROTOCOL)
+    data = await _read_to_end(stream)
     await stream.close()
+    if not data:
+        raise EOFError("the stream ended before the answer")
     size, start = wire.decode_uvarint(data)
     if len(data) != start + size:
         raise ValueError(f"identify announces {size} bytes and carries {len(data) - start}")
-    return node.check_identify(wire.Identify.decode(data[start:]), str(peer))
+    return wire.Identify.decode(data[start:])
 
 
 def _known_protocols(host: IHost, peer: ID) -> list[str]:
