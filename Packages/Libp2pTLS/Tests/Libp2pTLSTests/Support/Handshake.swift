@@ -36,20 +36,24 @@ final class Wire {
 
 /// One end of a handshake and what came of it.
 struct End {
-    var handle: gnutls_session_t
+    let handle: gnutls_session_t
+    /// Owns `handle` and keeps it for as long as this end exists.
+    private let owner: AnyObject
     let wire = Wire()
     /// The last result of `gnutls_handshake`: 0 when it completed.
     var result: Int32 = GNUTLS_E_AGAIN
     var isFinished = false
 
-    init(_ handle: gnutls_session_t) {
+    init(_ handle: gnutls_session_t, of owner: AnyObject) {
         self.handle = handle
+        self.owner = owner
         wire.attach(handle)
     }
 
     /// Runs the handshake until it needs bytes; sends the alert of a failure as the QUIC layer would.
     mutating func step() {
         guard !isFinished else { return }
+        defer { withExtendedLifetime(owner) {} }
         result = gnutls_handshake(handle)
         if result == 0 {
             isFinished = true
@@ -61,6 +65,7 @@ struct End {
 
     /// The alert that is waiting, or nil: read after the handshake.
     mutating func readAlert() -> UInt8? {
+        defer { withExtendedLifetime(owner) {} }
         var buffer = [UInt8](repeating: 0, count: 64)
         if result == GNUTLS_E_FATAL_ALERT_RECEIVED { return UInt8(gnutls_alert_get(handle).rawValue) }
         let received = gnutls_record_recv(handle, &buffer, buffer.count)
@@ -80,8 +85,8 @@ func handshake(_ client: inout End, _ server: inout End) {
 
 /// Runs a handshake between two of our sessions.
 func handshake(_ client: TLSSession, _ server: TLSSession) -> (client: End, server: End) {
-    var clientEnd = End(client.handle)
-    var serverEnd = End(server.handle)
+    var clientEnd = End(client.handle, of: client)
+    var serverEnd = End(server.handle, of: server)
     handshake(&clientEnd, &serverEnd)
     return (clientEnd, serverEnd)
 }
