@@ -79,6 +79,11 @@ enum RSA {
         let status = key.withHandle { gnutls_privkey_generate($0, GNUTLS_PK_RSA, UInt32(bits), 0) }
         guard status >= 0 else { throw GnuTLS.error(.generationFailed, "cannot generate an RSA key", status) }
 
+        return try export(key, bits: bits)
+    }
+
+    /// Writes both encodings of a key that is in GnuTLS.
+    private static func export(_ key: GnuTLSPrivateKey, bits: Int) throws(PeerIDError) -> GnuTLSKeyParts {
         var n = SecretDatum()
         var e = SecretDatum()
         var d = SecretDatum()
@@ -104,24 +109,25 @@ enum RSA {
         guard exported >= 0 else { throw GnuTLS.error(.generationFailed, "cannot export the RSA key", exported) }
         // Nine numbers, each with a header of at most 5 bytes; together less than five times the modulus.
         let secret = SecretBytes.der(capacity: bits / 8 * 5 + 128) { writer in
-            writer.element(DERReader.sequence) { key in
+            writer.element(DERReader.sequence) { fields in
                 // The writer goes backwards: the last field comes first.
-                key.unsigned(u.bytes)
-                key.unsigned(dq.bytes)
-                key.unsigned(dp.bytes)
-                key.unsigned(q.bytes)
-                key.unsigned(p.bytes)
-                key.unsigned(d.bytes)
-                key.unsigned(e.bytes)
-                key.unsigned(n.bytes)
-                key.element(DERReader.integer) { $0.prepend([0]) }
+                fields.unsigned(u.bytes)
+                fields.unsigned(dq.bytes)
+                fields.unsigned(dp.bytes)
+                fields.unsigned(q.bytes)
+                fields.unsigned(p.bytes)
+                fields.unsigned(d.bytes)
+                fields.unsigned(e.bytes)
+                fields.unsigned(n.bytes)
+                fields.element(DERReader.integer) { $0.prepend([0]) }
             }
         }
         let publicKey = encodePublic(modulus: n.bytes, exponent: e.bytes)
         return GnuTLSKeyParts(secret: secret, publicKey: publicKey, key: key)
     }
 
-    /// Takes a DER RSAPrivateKey of two primes. All its numbers must agree, which is proved by a test signature.
+    /// Takes a DER RSAPrivateKey of two primes. All its numbers must agree: they are compared with what
+    /// GnuTLS computes, and a test signature is made.
     static func importPrivate(_ der: UnsafeRawBufferPointer) throws(PeerIDError) -> GnuTLSKeyParts {
         let fields = try parsePrivate(der.bytes)
         let key = try GnuTLSPrivateKey(algorithm: GNUTLS_SIGN_RSA_SHA256)
@@ -147,15 +153,18 @@ enum RSA {
         guard verified >= 0 else {
             throw GnuTLS.error(.keyMismatch, "finds that the numbers of the RSA key do not belong together", verified)
         }
-        let publicKey = encodePublic(modulus: der.slice(fields[0]), exponent: der.slice(fields[1]))
+        // GnuTLS computes the last three numbers itself; where they were given wrongly, this writes other bytes.
+        let parts = try export(key, bits: fields[0].count * 8)
+        guard parts.secret.isEqual(to: SecretBytes(copying: der.bytes)) else {
+            throw PeerIDError(code: .keyMismatch, message: "the numbers of the RSA private key do not belong together")
+        }
         let probe = [UInt8]("key test".utf8)
         guard let signature = try? key.sign(hash: Sodium.sha256(probe)),
-            isValid(signature, for: probe, publicKey: publicKey)
+            isValid(signature, for: probe, publicKey: parts.publicKey)
         else {
             throw PeerIDError(code: .keyMismatch, message: "the RSA private key does not fit its own public key")
         }
-        // Strict DER of numbers that agree is the only encoding of the key, so it is kept as it came.
-        return GnuTLSKeyParts(secret: SecretBytes(copying: der.bytes), publicKey: publicKey, key: key)
+        return parts
     }
 
     /// Finds the eight numbers of an RSAPrivateKey in their order there, and checks sizes.
