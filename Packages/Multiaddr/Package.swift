@@ -14,7 +14,9 @@ let package = Package(
         .library(name: "Multiaddr", targets: ["Multiaddr"])
     ],
     targets: [
-        .target(name: "Multiaddr", swiftSettings: settings),
+        // The one call of the C library's resolver that Swift does not import.
+        .target(name: "CMultiaddrResolver", linkerSettings: [.linkedLibrary("resolv")]),
+        .target(name: "Multiaddr", dependencies: ["CMultiaddrResolver"], swiftSettings: settings),
         .testTarget(
             name: "MultiaddrTests",
             dependencies: ["Multiaddr"],
