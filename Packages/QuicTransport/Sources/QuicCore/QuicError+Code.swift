@@ -67,6 +67,8 @@ extension QuicError {
         public static let flowControlDeadlock = Code("flowControlDeadlock", .flowControl)
         /// The peer broke the protocol.
         public static let protocolViolation = Code("protocolViolation", .protocol)
+        /// A datagram is not a QUIC packet; it is to be dropped.
+        public static let malformedPacket = Code("malformedPacket", .protocol)
         /// No common version was found.
         public static let versionNegotiation = Code("versionNegotiation", .protocol)
         /// The version is not supported by the installed QUIC library.

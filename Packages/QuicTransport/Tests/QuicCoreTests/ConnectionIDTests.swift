@@ -10,7 +10,8 @@ import Testing
         #expect(id.bytes == bytes)
         #expect(id.withUnsafeBytes { Array($0) } == bytes)
         #expect(bytes.withUnsafeBytes { ConnectionID($0) } == id)
-        #expect(ConnectionID(bytes.span.bytes) == id)
+        let copy = ConnectionID(bytes.span.bytes)
+        #expect(copy == id)
     }
 
     @Test func refusesMoreThanTwentyBytes() {
