@@ -30,7 +30,9 @@ enum Ed25519 {
         guard bytes.count == privateKeySize || bytes.count == privateKeySize + publicKeySize else {
             throw PeerIDError(
                 code: .malformedKey,
-                message: "an Ed25519 private key has 64 bytes (seed and public key), this one has \(bytes.count)"
+                message: bytes.count == seedSize
+                    ? "the Ed25519 private key is a bare seed, as py-libp2p writes it; use PrivateKey.ed25519(seed:)"
+                    : "an Ed25519 private key has 64 bytes (seed and public key), this one has \(bytes.count)"
             )
         }
         let key = expand(seed: UnsafeRawBufferPointer(rebasing: bytes.prefix(seedSize)))
@@ -53,8 +55,11 @@ enum Ed25519 {
         key.withUnsafeBytes { [UInt8]($0.suffix(publicKeySize)) }
     }
 
-    /// Accepts 32 bytes that are a point of the prime-order group: small-order points, with which one signature fits
-    /// every message, and bytes that are no point at all are refused.
+    /// Accepts 32 bytes that are the one encoding of a point of the curve, small-order points excepted: with those, one
+    /// signature fits every message.
+    ///
+    /// Points with a small-order part besides a large one pass, as they do in other implementations: they weaken
+    /// nothing but their own holder, and the full check would cost as much as verifying a signature.
     static func checkPublic(_ bytes: [UInt8]) throws(PeerIDError) {
         guard bytes.count == publicKeySize else {
             throw PeerIDError(
@@ -63,13 +68,41 @@ enum Ed25519 {
             )
         }
         Sodium.requireReady()
-        guard crypto_core_ed25519_is_valid_point(bytes) == 1 else {
+        // Adding the neutral element gives the point back in its canonical encoding; -1 for what is no point.
+        var isPoint = false
+        let canonical = [UInt8](unsafeUninitializedCapacity: publicKeySize) { out, count in
+            guard let base = out.baseAddress else { return }
+            isPoint = crypto_core_ed25519_add(base, bytes, smallOrder[1]) == 0
+            count = isPoint ? publicKeySize : 0
+        }
+        guard isPoint, canonical == bytes else {
+            throw PeerIDError(code: .malformedKey, message: "the Ed25519 public key is not a point of the curve")
+        }
+        var withoutSign = bytes
+        withoutSign[publicKeySize - 1] &= 0x7f
+        guard !smallOrder.contains(withoutSign) else {
             throw PeerIDError(
                 code: .malformedKey,
-                message: "the Ed25519 public key is not a point of the prime-order group; no honest peer has such a key"
+                message: "the Ed25519 public key is a point of small order; no honest peer has such a key"
             )
         }
     }
+
+    /// The y coordinates of the eight points whose order divides 8 (points with the same y differ in the sign bit):
+    /// 0 has order 4, 1 is the neutral element, -1 has order 2, the last two have order 8.
+    private static let smallOrder: [[UInt8]] = [
+        [UInt8](repeating: 0, count: 32),
+        [1] + [UInt8](repeating: 0, count: 31),
+        [0xec] + [UInt8](repeating: 0xff, count: 30) + [0x7f],
+        [
+            0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98, 0xf0,
+            0xd5, 0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53, 0xfc, 0x05,
+        ],
+        [
+            0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67, 0x0f,
+            0x2a, 0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac, 0x03, 0x7a,
+        ],
+    ]
 
     static func sign(_ message: [UInt8], with key: SecretBytes) -> [UInt8] {
         [UInt8](unsafeUninitializedCapacity: signatureSize) { out, count in

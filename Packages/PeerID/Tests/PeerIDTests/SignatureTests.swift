@@ -54,8 +54,8 @@ import Testing
 
     @Test func highSAndOtherEncodingsOfASecp256k1SignatureAreInvalid() throws {
         let key = try PrivateKey.secp256k1()
-        let message: [UInt8] = [4, 5, 6]
-        for _ in 0..<20 {
+        for number in 0..<20 {
+            let message = [UInt8(number)]
             let signature = try key.sign(message)
             let (r, s) = try parseDER(signature)
             #expect(key.publicKey.isValidSignature(der(r, s), for: message))
@@ -63,7 +63,7 @@ import Testing
             let twoPartLength = [0x30, 0x81] + signature.dropFirst()
             #expect(!key.publicKey.isValidSignature(twoPartLength, for: message), "BER length")
             #expect(!key.publicKey.isValidSignature(r + s, for: message), "compact form")
-            #expect(!key.publicKey.isValidSignature(der([0] + r, s), for: message), "padded integer")
+            #expect(!key.publicKey.isValidSignature(der([0, 0] + r, s), for: message), "padded integer")
         }
     }
 
