@@ -1,0 +1,109 @@
+import Synchronization
+
+/// A piece of memory at a fixed address that bytes to be sent are copied into, once.
+///
+/// ngtcp2 reads the bytes again for retransmissions until they are acknowledged; whoever holds an
+/// ``OutboundSegment`` keeps its chunk alive.
+///
+/// Sendable, because one side only appends and the other only reads what was appended: bytes at `0..<count` never
+/// change while the chunk lives, `append` and `count` are used only under the lock of the mailbox that owns the chunk,
+/// and the reader learns of a range through that same lock after it was written.
+final class SendChunk: @unchecked Sendable {
+    /// The first byte.
+    let base: UnsafeMutableRawPointer
+    /// How many bytes fit.
+    let capacity: Int
+    private(set) var count = 0
+    private let pool: SendChunkPool?
+
+    fileprivate init(base: UnsafeMutableRawPointer, capacity: Int, pool: SendChunkPool?) {
+        self.base = base
+        self.capacity = capacity
+        self.pool = pool
+    }
+
+    deinit {
+        if let pool {
+            pool.recycle(base)
+        } else {
+            base.deallocate()
+        }
+    }
+
+    /// Copies as many bytes as fit; returns how many.
+    func append(_ bytes: UnsafeRawBufferPointer) -> Int {
+        let length = min(bytes.count, capacity - count)
+        guard length > 0, let source = bytes.baseAddress else { return 0 }
+        (base + count).copyMemory(from: source, byteCount: length)
+        count += length
+        return length
+    }
+}
+
+/// A run of bytes of a chunk, on its way to the peer.
+struct OutboundSegment: Sendable {
+    /// What keeps the bytes where they are.
+    let chunk: SendChunk
+    /// The first byte's offset in the chunk.
+    let offset: Int
+    /// The number of bytes, at least 1.
+    var count: Int
+
+    /// The first byte.
+    var base: UnsafeRawPointer { UnsafeRawPointer(chunk.base + offset) }
+}
+
+/// Keeps the memory of large chunks for the next stream that sends much.
+///
+/// Streams that send little get a chunk of 4 KiB from the allocator instead: thousands of them must not hold 64 KiB each.
+final class SendChunkPool: Sendable {
+    /// Bytes of a large chunk.
+    static let chunkSize = 64 << 10
+    /// Bytes of a small chunk.
+    static let smallChunkSize = 4 << 10
+
+    /// Sendable: the memory is referred to from nowhere else while it is in the pool.
+    private struct FreeMemory: @unchecked Sendable {
+        var base: UnsafeMutableRawPointer
+    }
+    private let free = Mutex<[FreeMemory]>([])
+    private let limit: Int
+
+    /// - Parameter limit: The most chunks kept for reuse.
+    init(limit: Int = 64) {
+        self.limit = limit
+    }
+
+    deinit {
+        free.withLock { free in
+            for memory in free { memory.base.deallocate() }
+            free = []
+        }
+    }
+
+    /// A chunk for at least a part of `count` bytes.
+    func chunk(for count: Int) -> SendChunk {
+        if count <= Self.smallChunkSize {
+            return SendChunk(base: Self.allocate(Self.smallChunkSize), capacity: Self.smallChunkSize, pool: nil)
+        }
+        let memory = free.withLock { $0.popLast() }
+        return SendChunk(base: memory?.base ?? Self.allocate(Self.chunkSize), capacity: Self.chunkSize, pool: self)
+    }
+
+    /// How many chunks wait for reuse.
+    var freeCount: Int { free.withLock { $0.count } }
+
+    fileprivate func recycle(_ base: UnsafeMutableRawPointer) {
+        let memory = FreeMemory(base: base)
+        let isKept = free.withLock { free in
+            guard free.count < limit else { return false }
+            free.append(memory)
+            return true
+        }
+        if !isKept { base.deallocate() }
+    }
+
+    private static func allocate(_ size: Int) -> UnsafeMutableRawPointer {
+        UnsafeMutableRawPointer.allocate(byteCount: size, alignment: 64)
+    }
+}

@@ -1,0 +1,409 @@
+import QuicCore
+import Synchronization
+
+/// A timer that was armed and can be called off.
+struct StreamTimer: Sendable {
+    /// Calls the timer off; does nothing when it has fired.
+    let cancel: @Sendable () -> Void
+}
+
+/// Arms a timer: after the duration the closure runs once, on whatever thread.
+typealias ScheduleTimeout = @Sendable (Duration, @escaping @Sendable () -> Void) -> StreamTimer
+
+/// What the loop has to do for a stream, gathered since it last asked.
+struct StreamOrders: Sendable, Equatable {
+    /// Bytes that were read: flow-control credit to give back to the peer.
+    var credit = 0
+    /// The end of the stream comes behind the segments.
+    var isEnd = false
+    /// Reset the sending half with this code.
+    var reset: UInt64?
+    /// Ask the peer to stop sending, with this code.
+    var stop: UInt64?
+}
+
+/// Byte counters of one stream.
+struct StreamCounters: Sendable, Equatable {
+    /// Bytes that arrived in order.
+    var received = 0
+    /// Bytes that arrived and wait for a reader.
+    var unread = 0
+    /// Bytes accepted by writes.
+    var written = 0
+    /// Bytes accepted by writes and not acknowledged by the peer.
+    var unacknowledged = 0
+}
+
+/// Where the tasks that use one stream and the event loop that drives it meet.
+///
+/// Tasks call ``read(upTo:timeout:)``, ``write(_:timeout:)``, ``closeWrite(timeout:)``, ``closeRead(code:)``,
+/// ``reset(code:)``. They never wait for the loop's thread: what they want is left here, and the loop is woken when it
+/// had nothing to do here before, at most once until it comes.
+///
+/// The loop calls ``deliver(_:fin:)`` (once per read batch and stream), ``peerReset(code:)``, ``peerStopped(code:)``,
+/// ``freed(bytes:)``, ``streamClosed()`` and ``connectionFailed(_:)``, and after a wake ``takeOutbound(into:)``.
+///
+/// Under the lock only the two state machines run. Continuations are resumed and the loop is woken after it is released.
+final class StreamMailbox: Sendable {
+    /// Sizes of one stream.
+    struct Limits: Sendable {
+        /// The receive window in bytes.
+        var window = 64 << 10
+        /// Writes wait when so many bytes are not acknowledged.
+        var highWater = 256 << 10
+        /// Writes go on when no more than so many bytes are not acknowledged.
+        var lowWater = 128 << 10
+    }
+
+    private typealias Reader = CheckedContinuation<Result<[UInt8]?, QuicError>, Never>
+    private typealias Writer = CheckedContinuation<QuicError?, Never>
+
+    private struct State {
+        var inbound: InboundHalf<Reader>
+        var outbound: OutboundHalf<Writer>
+        var reset: UInt64?
+        var stop: UInt64?
+        var isWakeOutstanding = false
+        /// The connection is gone; nobody looks at orders any more.
+        var isDetached = false
+        var nextID: UInt64 = 0
+        /// Writers whose deadline passed while they were running.
+        var expiredWriters: Set<UInt64> = []
+
+        mutating func makeID() -> UInt64 {
+            nextID += 1
+            return nextID
+        }
+
+        /// Whether the loop has to be woken now.
+        mutating func wakesLoop() -> Bool {
+            guard !isDetached, !isWakeOutstanding else { return false }
+            guard outbound.hasPending || inbound.isCreditDue || reset != nil || stop != nil else { return false }
+            isWakeOutstanding = true
+            return true
+        }
+    }
+
+    /// What is to be done after the lock is released.
+    private struct Actions {
+        var reads: InboundHalf<Reader>.Served = []
+        var writers: [(writer: Writer, error: QuicError?)] = []
+        var wake = false
+
+        mutating func resume(_ writer: Writer?, _ error: QuicError? = nil) {
+            if let writer { writers.append((writer, error)) }
+        }
+
+        /// Resumes writers that ask the machine themselves what became of the stream.
+        mutating func resume(all released: [Writer]) {
+            for writer in released { writers.append((writer, nil)) }
+        }
+    }
+
+    private let state: Mutex<State>
+    private let wakeLoop: @Sendable (StreamMailbox) -> Void
+    private let scheduleTimeout: ScheduleTimeout
+
+    /// - Parameters:
+    ///   - pool: Where send memory comes from.
+    ///   - scheduleTimeout: Arms the timers of operations that have a deadline.
+    ///   - wakeLoop: Makes the loop call ``takeOutbound(into:)`` soon. Called from any thread, the loop's own included,
+    ///     and also after ``streamClosed()``: what is read then still gives credit back to the connection.
+    init(
+        limits: Limits,
+        pool: SendChunkPool,
+        scheduleTimeout: @escaping ScheduleTimeout,
+        wakeLoop: @escaping @Sendable (StreamMailbox) -> Void
+    ) {
+        state = Mutex(
+            State(
+                inbound: InboundHalf(window: limits.window),
+                outbound: OutboundHalf(highWater: limits.highWater, lowWater: limits.lowWater, pool: pool)
+            )
+        )
+        self.scheduleTimeout = scheduleTimeout
+        self.wakeLoop = wakeLoop
+    }
+
+    /// Runs a step of the machines under the lock, then what follows from it.
+    private func perform(_ body: (inout State, inout Actions) -> Void) {
+        var actions = Actions()
+        state.withLock { state in
+            body(&state, &actions)
+            actions.wake = state.wakesLoop()
+        }
+        run(actions)
+    }
+
+    private func run(_ actions: Actions) {
+        if actions.wake { wakeLoop(self) }
+        for (reader, outcome) in actions.reads { reader.resume(returning: outcome) }
+        for (writer, error) in actions.writers { writer.resume(returning: error) }
+    }
+
+    /// Byte counters as they are now.
+    var counters: StreamCounters {
+        state.withLock { state in
+            StreamCounters(
+                received: state.inbound.totalReceived,
+                unread: state.inbound.buffered,
+                written: state.outbound.totalWritten,
+                unacknowledged: state.outbound.outstanding
+            )
+        }
+    }
+
+    // MARK: Reading
+
+    /// Waits for bytes; nil at the end of the stream. A chunk that is no longer than `maxLength` is not copied.
+    ///
+    /// - Parameters:
+    ///   - maxLength: The most bytes to return, at least 1.
+    ///   - timeout: How long to wait, nil for as long as it takes. The stream stays as it was when the time is over.
+    /// - Throws: ``QuicError`` with the codes `streamClosed`, `streamReset`, `streamTimeout`, `cancelled`,
+    ///   `streamState` (for a `maxLength` below 1), or what ended the connection.
+    func read(upTo maxLength: Int, timeout: Duration? = nil) async throws(QuicError) -> [UInt8]? {
+        guard maxLength > 0 else {
+            throw QuicError(.streamState, "reading \(maxLength) bytes makes no sense; ask for at least 1")
+        }
+        var outcome: Result<[UInt8]?, QuicError>?
+        var id: UInt64 = 0
+        perform { state, _ in
+            outcome = state.inbound.read(upTo: maxLength)
+            if outcome == nil { id = state.makeID() }
+        }
+        if let outcome { return try outcome.get() }
+        return try await waitToRead(id: id, upTo: maxLength, timeout: timeout).get()
+    }
+
+    private func waitToRead(id: UInt64, upTo maxLength: Int, timeout: Duration?) async -> Result<[UInt8]?, QuicError> {
+        var timer: StreamTimer?
+        let outcome = await withTaskCancellationHandler {
+            await withCheckedContinuation { (continuation: Reader) in
+                var isWaiting = false
+                perform { state, actions in
+                    if let outcome = state.inbound.read(upTo: maxLength) {
+                        actions.reads.append((continuation, outcome))
+                    } else if Task.isCancelled {
+                        // Asked under the lock: the handler below either ran before, then this is true, or finds the
+                        // waiter.
+                        actions.reads.append((continuation, .failure(.cancelledWait)))
+                    } else {
+                        state.inbound.wait(id: id, upTo: maxLength, waiter: continuation)
+                        isWaiting = true
+                    }
+                }
+                if isWaiting, let timeout {
+                    timer = scheduleTimeout(timeout) { [weak self] in self?.endRead(id: id, .timedOutWait) }
+                }
+            }
+        } onCancel: {
+            endRead(id: id, .cancelledWait)
+        }
+        timer?.cancel()
+        return outcome
+    }
+
+    private func endRead(id: UInt64, _ error: QuicError) {
+        perform { state, actions in
+            if let reader = state.inbound.cancel(id: id) { actions.reads.append((reader, .failure(error))) }
+        }
+    }
+
+    // MARK: Writing
+
+    /// Sends bytes in order; waits while too much is not acknowledged. Writers are served in the order they came.
+    ///
+    /// - Parameter timeout: How long the whole call may take, nil for as long as it takes.
+    /// - Throws: ``QuicError`` with the codes `streamClosed`, `streamReset`, `streamTimeout`, `cancelled`, or what ended
+    ///   the connection. A part of the bytes may have been sent then.
+    func write(_ bytes: [UInt8], timeout: Duration? = nil) async throws(QuicError) {
+        var offset = 0
+        try await takingTurns(timeout: timeout) { outbound in
+            bytes.withUnsafeBytes { bytes in
+                offset += outbound.append(UnsafeRawBufferPointer(rebasing: bytes[offset...]))
+                return offset == bytes.count
+            }
+        }
+    }
+
+    /// Ends the sending half behind everything written before. Idempotent; does nothing on a half that was reset or
+    /// stopped. Waits only while another task's write waits.
+    ///
+    /// - Throws: ``QuicError`` with the codes `streamTimeout`, `cancelled`, or what ended the connection.
+    func closeWrite(timeout: Duration? = nil) async throws(QuicError) {
+        do {
+            try await takingTurns(timeout: timeout) { outbound in
+                outbound.finish()
+                return true
+            }
+        } catch  where error.code == .streamClosed || error.code == .streamReset {
+            return
+        }
+    }
+
+    /// Runs `step` while it is this caller's turn, until it returns true; waits for room in between.
+    private func takingTurns(
+        timeout: Duration?,
+        _ step: (inout OutboundHalf<Writer>) -> Bool
+    ) async throws(QuicError) {
+        var id: UInt64?
+        var timer: StreamTimer?
+        while true {
+            var error: QuicError?
+            var isDone = false
+            perform { state, actions in
+                let own = id ?? state.makeID()
+                id = own
+                switch state.outbound.takeTurn(id: own) {
+                case .failed(let failure): error = failure
+                case .wait: return
+                case .proceed:
+                    isDone = step(&state.outbound)
+                    guard isDone else { return }
+                    actions.resume(state.outbound.endTurn(id: own))
+                    actions.resume(all: state.outbound.releaseIfOver())
+                }
+            }
+            guard let id else { return }
+            if error == nil, !isDone { error = await waitToWrite(id: id, timeout: timeout, timer: &timer) }
+            if isDone || error != nil {
+                if let timer {
+                    timer.cancel()
+                    _ = state.withLock { $0.expiredWriters.remove(id) }
+                }
+                if let error { throw error }
+                return
+            }
+        }
+    }
+
+    private func waitToWrite(id: UInt64, timeout: Duration?, timer: inout StreamTimer?) async -> QuicError? {
+        await withTaskCancellationHandler {
+            await withCheckedContinuation { (continuation: Writer) in
+                var isWaiting = false
+                perform { state, actions in
+                    state.outbound.wait(id: id, waiter: continuation)
+                    let isExpired = state.expiredWriters.contains(id)
+                    if Task.isCancelled || isExpired {
+                        Self.end(id: id, isExpired ? .timedOutWait : .cancelledWait, &state, &actions)
+                    } else {
+                        // Between the two locks room may have come, or the half may be over.
+                        actions.resume(state.outbound.advance())
+                        actions.resume(all: state.outbound.releaseIfOver())
+                        isWaiting = true
+                    }
+                }
+                if isWaiting, timer == nil, let timeout {
+                    timer = scheduleTimeout(timeout) { [weak self] in self?.endWrite(id: id, .timedOutWait) }
+                }
+            }
+        } onCancel: {
+            endWrite(id: id, .cancelledWait)
+        }
+    }
+
+    private func endWrite(id: UInt64, _ error: QuicError) {
+        perform { state, actions in Self.end(id: id, error, &state, &actions) }
+    }
+
+    private static func end(id: UInt64, _ error: QuicError, _ state: inout State, _ actions: inout Actions) {
+        let (cancelled, next) = state.outbound.cancel(id: id)
+        actions.resume(cancelled, error)
+        actions.resume(next)
+        // A writer that is just running looks at this when it waits again. (A cancelled one asks its task.)
+        if cancelled == nil, state.outbound.turn == id, error.code == .streamTimeout { state.expiredWriters.insert(id) }
+    }
+
+    // MARK: Closing
+
+    /// Asks the peer to stop sending; what is buffered is thrown away and reads throw `streamClosed`. Idempotent.
+    func closeRead(code: UInt64 = 0) {
+        perform { state, actions in
+            let (served, tellsPeer) = state.inbound.close(.closedForReading)
+            actions.reads = served
+            if tellsPeer { state.stop = code }
+        }
+    }
+
+    /// Breaks both halves at once, where they are not over. Idempotent.
+    func reset(code: UInt64) {
+        perform { state, actions in
+            let error = QuicError.streamReset(code: code, byPeer: false)
+            if state.outbound.canBeReset {
+                actions.resume(all: state.outbound.fail(error))
+                state.reset = code
+            }
+            let (served, tellsPeer) = state.inbound.close(error)
+            actions.reads = served
+            if tellsPeer { state.stop = code }
+        }
+    }
+
+    // MARK: The loop's side
+
+    /// Bytes arrived in order, and with `fin` the end of the stream. The array is kept, not copied.
+    func deliver(_ chunk: consuming [UInt8], fin: Bool) {
+        let chunk = chunk
+        perform { state, actions in actions.reads = state.inbound.deliver(chunk, fin: fin) }
+    }
+
+    /// The peer reset its sending half.
+    func peerReset(code: UInt64) {
+        perform { state, actions in actions.reads = state.inbound.fail(.streamReset(code: code, byPeer: true)) }
+    }
+
+    /// The peer wants no more bytes (the library has answered with a reset). Reading goes on.
+    func peerStopped(code: UInt64) {
+        perform { state, actions in actions.resume(all: state.outbound.fail(.streamReset(code: code, byPeer: true))) }
+    }
+
+    /// The peer acknowledged bytes.
+    func freed(bytes: Int) {
+        perform { state, actions in
+            actions.resume(state.outbound.freed(bytes))
+        }
+    }
+
+    /// Both halves are over for the transport: everything was acknowledged or given up. What had arrived can still be
+    /// read.
+    func streamClosed() {
+        perform { state, actions in
+            actions.reads = state.inbound.fail(.closedForReading)
+            actions.resume(all: state.outbound.fail(.closedForWriting))
+        }
+    }
+
+    /// The connection is over. What had arrived can still be read, then comes the error.
+    func connectionFailed(_ error: QuicError) {
+        perform { state, actions in
+            state.isDetached = true
+            actions.reads = state.inbound.fail(error)
+            actions.resume(all: state.outbound.fail(error))
+        }
+    }
+
+    /// Moves out everything the loop has to do, and allows the next wake.
+    ///
+    /// - Parameter segments: Gets the bytes to send appended.
+    func takeOutbound(into segments: inout [OutboundSegment]) -> StreamOrders {
+        state.withLock { state in
+            state.isWakeOutstanding = false
+            var orders = StreamOrders(credit: state.inbound.takeCredit(), reset: state.reset, stop: state.stop)
+            orders.isEnd = state.outbound.take(into: &segments)
+            state.reset = nil
+            state.stop = nil
+            return orders
+        }
+    }
+}
+
+extension QuicError {
+    fileprivate static var cancelledWait: QuicError {
+        QuicError(.cancelled, "the waiting task was cancelled; the stream is as it was")
+    }
+
+    fileprivate static var timedOutWait: QuicError {
+        QuicError(.streamTimeout, "the deadline passed while waiting; the stream is as it was, try again or reset it")
+    }
+}

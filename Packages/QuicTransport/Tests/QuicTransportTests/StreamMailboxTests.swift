@@ -1,0 +1,367 @@
+import QuicCore
+import Testing
+
+@testable import QuicTransport
+
+@Suite struct StreamMailboxReadTests {
+    let bench = MailboxBench()
+    var mailbox: StreamMailbox { bench.mailbox }
+
+    @Test func aChunkThatFitsIsReturnedWhole() async throws {
+        let chunk = [UInt8](repeating: 7, count: 2000)
+        let address = chunk.withUnsafeBytes { Int(bitPattern: $0.baseAddress) }
+        mailbox.deliver(chunk, fin: false)
+        let read = try await mailbox.read(upTo: 2000)
+        #expect(read?.withUnsafeBytes { Int(bitPattern: $0.baseAddress) } == address)
+    }
+
+    @Test func aLargeChunkIsReadInPieces() async throws {
+        mailbox.deliver(Array(0..<250), fin: true)
+        var all: [UInt8] = []
+        while let piece = try await mailbox.read(upTo: 99) {
+            #expect((1...99).contains(piece.count))
+            all += piece
+        }
+        #expect(all == Array(0..<250))
+        #expect(try await mailbox.read(upTo: 1) == nil)
+    }
+
+    @Test func smallPiecesAreGathered() async throws {
+        for byte: UInt8 in 0..<200 { mailbox.deliver([byte], fin: false) }
+        #expect(try await mailbox.read(upTo: 1000) == Array(0..<200))
+    }
+
+    @Test func aWaitingReadGetsWhatArrives() async throws {
+        async let read = mailbox.read(upTo: 10, timeout: .seconds(1))
+        await bench.timers.armed(1)
+        mailbox.deliver([], fin: false)
+        mailbox.deliver([1, 2], fin: false)
+        #expect(try await read == [1, 2])
+        #expect(bench.timers.pending == 0)
+    }
+
+    @Test func waitingReadsAreServedInOrder() async throws {
+        async let first = mailbox.read(upTo: 2, timeout: .seconds(1))
+        await bench.timers.armed(1)
+        async let second = mailbox.read(upTo: 10, timeout: .seconds(1))
+        await bench.timers.armed(2)
+        mailbox.deliver([1, 2, 3], fin: true)
+        #expect(try await first == [1, 2])
+        #expect(try await second == [3])
+        #expect(try await mailbox.read(upTo: 1) == nil)
+    }
+
+    @Test func bytesComeBeforeTheReset() async throws {
+        mailbox.deliver([1, 2], fin: false)
+        mailbox.peerReset(code: 42)
+        #expect(try await mailbox.read(upTo: 1) == [1])
+        #expect(try await mailbox.read(upTo: 1) == [2])
+        let error = await #expect(throws: QuicError.self) { _ = try await mailbox.read(upTo: 1) }
+        #expect(error?.code == .streamReset)
+        #expect(error?.quicCode == 42)
+        #expect(error?.isByPeer == true)
+    }
+
+    @Test func bytesAndEndComeBeforeTheConnectionsError() async throws {
+        mailbox.deliver([1], fin: true)
+        mailbox.connectionFailed(QuicError(.connectionClosed, ""))
+        #expect(try await mailbox.read(upTo: 9) == [1])
+        #expect(try await mailbox.read(upTo: 9) == nil)
+        let other = MailboxBench()
+        other.mailbox.deliver([1], fin: false)
+        other.mailbox.connectionFailed(QuicError(.connectionClosed, ""))
+        #expect(try await other.mailbox.read(upTo: 9) == [1])
+        #expect(await code { _ = try await other.mailbox.read(upTo: 9) } == .connectionClosed)
+    }
+
+    @Test func aResetAfterTheEndChangesNothing() async throws {
+        mailbox.deliver([1], fin: true)
+        mailbox.peerReset(code: 1)
+        mailbox.deliver([2], fin: true)
+        #expect(try await mailbox.read(upTo: 9) == [1])
+        #expect(try await mailbox.read(upTo: 9) == nil)
+    }
+
+    @Test func aTimeoutLeavesTheStreamAsItWas() async throws {
+        async let failed = code { _ = try await mailbox.read(upTo: 1, timeout: .seconds(1)) }
+        await bench.timers.armed(1)
+        bench.timers.fireAll()
+        #expect(await failed == .streamTimeout)
+        mailbox.deliver([5], fin: false)
+        #expect(try await mailbox.read(upTo: 1) == [5])
+    }
+
+    @Test func aCancelledReadLosesNothing() async throws {
+        let task = Task { try await mailbox.read(upTo: 1, timeout: .seconds(1)) }
+        await bench.timers.armed(1)
+        task.cancel()
+        #expect(await code { _ = try await task.value } == .cancelled)
+        mailbox.deliver([5], fin: false)
+        #expect(try await mailbox.read(upTo: 1) == [5])
+    }
+
+    @Test func aTaskCancelledBeforeReadsWhatIsThere() async throws {
+        mailbox.deliver([5], fin: false)
+        let task = Task {
+            withUnsafeCurrentTask { $0?.cancel() }
+            let first = try await mailbox.read(upTo: 1)
+            return (first, await code { _ = try await mailbox.read(upTo: 1) })
+        }
+        let (first, second) = try await task.value
+        #expect(first == [5])
+        #expect(second == .cancelled)
+    }
+
+    @Test func nonsenseLengthsAreRefused() async {
+        #expect(await code { _ = try await mailbox.read(upTo: 0) } == .streamState)
+        #expect(await code { _ = try await mailbox.read(upTo: -1) } == .streamState)
+    }
+
+    @Test func creditReturnsAtHalfTheWindowOrWhenAllIsRead() async throws {
+        mailbox.deliver([UInt8](repeating: 0, count: 900), fin: false)
+        mailbox.deliver([UInt8](repeating: 0, count: 1100), fin: false)
+        _ = try await mailbox.read(upTo: 499)
+        #expect(bench.wakes == 0)
+        _ = try await mailbox.read(upTo: 1)
+        #expect(bench.wakes == 1)
+        _ = try await mailbox.read(upTo: 400)
+        #expect(bench.wakes == 1)
+        #expect(bench.take().orders == StreamOrders(credit: 900))
+        _ = try await mailbox.read(upTo: 10)
+        #expect(bench.wakes == 1)
+        _ = try await mailbox.read(upTo: 5000)
+        #expect(bench.wakes == 2)
+        #expect(bench.take().orders.credit == 1100)
+        #expect(bench.take().orders == StreamOrders())
+    }
+
+    @Test func closeReadThrowsTheBufferAwayAndTellsThePeerOnce() async throws {
+        async let waiting = code { _ = try await mailbox.read(upTo: 1, timeout: .seconds(1)) }
+        await bench.timers.armed(1)
+        mailbox.closeRead()
+        #expect(await waiting == .streamClosed)
+        #expect(bench.take().orders == StreamOrders(stop: 0))
+        mailbox.closeRead()
+        mailbox.deliver([1, 2, 3], fin: false)
+        mailbox.deliver([4], fin: true)
+        #expect(bench.take().orders == StreamOrders(credit: 4))
+        #expect(await code { _ = try await mailbox.read(upTo: 1) } == .streamClosed)
+    }
+
+    @Test func closeReadAfterTheEndTellsNobody() async throws {
+        mailbox.deliver([1, 2, 3], fin: true)
+        mailbox.closeRead()
+        #expect(await code { _ = try await mailbox.read(upTo: 1) } == .streamClosed)
+        #expect(bench.take().orders == StreamOrders(credit: 3))
+    }
+
+    @Test func creditFlowsAfterTheStreamIsClosedButNotAfterTheConnectionIs() async throws {
+        mailbox.deliver([1, 2, 3], fin: true)
+        mailbox.streamClosed()
+        _ = try await mailbox.read(upTo: 9)
+        #expect(bench.wakes == 1)
+        #expect(bench.take().orders.credit == 3)
+        let other = MailboxBench()
+        other.mailbox.deliver([1, 2, 3], fin: true)
+        other.mailbox.connectionFailed(QuicError(.timeout, ""))
+        _ = try await other.mailbox.read(upTo: 9)
+        #expect(other.wakes == 0)
+    }
+}
+
+@Suite struct StreamMailboxWriteTests {
+    let bench = MailboxBench()
+    var mailbox: StreamMailbox { bench.mailbox }
+
+    private func bytes(_ count: Int, _ value: UInt8 = 1) -> [UInt8] { [UInt8](repeating: value, count: count) }
+
+    @Test func onlyTheFirstWriteWakesTheLoop() async throws {
+        try await mailbox.write([1, 2])
+        try await mailbox.write([])
+        try await mailbox.write([3])
+        #expect(bench.wakes == 1)
+        let taken = bench.take()
+        #expect(taken.bytes == [1, 2, 3])
+        #expect(taken.orders == StreamOrders())
+        try await mailbox.write([4])
+        #expect(bench.wakes == 2)
+        #expect(bench.take().bytes == [4])
+    }
+
+    @Test func aWriteAboveTheHighWaterMarkWaitsForTheLowOne() async throws {
+        async let written: Void = mailbox.write(bytes(1500), timeout: .seconds(1))
+        await bench.timers.armed(1)
+        #expect(bench.take().bytes.count == 1000)
+        mailbox.freed(bytes: 599)
+        #expect(bench.take().bytes.isEmpty)
+        mailbox.freed(bytes: 1)
+        try await written
+        #expect(bench.take().bytes.count == 500)
+        #expect(mailbox.counters.unacknowledged == 900)
+        #expect(bench.timers.pending == 0)
+    }
+
+    @Test func aWriteThatJustFitsReturns() async throws {
+        try await mailbox.write(bytes(1000))
+        async let next: Void = mailbox.write([1], timeout: .seconds(1))
+        await bench.timers.armed(1)
+        _ = bench.take()
+        mailbox.freed(bytes: 1000)
+        try await next
+    }
+
+    @Test func writersTakeTurnsInOrder() async throws {
+        async let first: Void = mailbox.write(bytes(1200, 1), timeout: .seconds(1))
+        await bench.timers.armed(1)
+        async let second: Void = mailbox.write(bytes(100, 2), timeout: .seconds(1))
+        await bench.timers.armed(2)
+        async let third: Void = mailbox.write(bytes(100, 3), timeout: .seconds(1))
+        await bench.timers.armed(3)
+        async let closed: Void = mailbox.closeWrite(timeout: .seconds(1))
+        await bench.timers.armed(4)
+        var all = bench.take().bytes
+        mailbox.freed(bytes: 1000)
+        _ = try await (first, second, third, closed)
+        let (rest, orders) = bench.take()
+        all += rest
+        #expect(all == bytes(1200, 1) + bytes(100, 2) + bytes(100, 3))
+        #expect(orders.isEnd)
+    }
+
+    @Test func aCancelledWriterPassesItsTurnOn() async throws {
+        let first = Task { try await mailbox.write(bytes(1200, 1), timeout: .seconds(1)) }
+        await bench.timers.armed(1)
+        async let second: Void = mailbox.write(bytes(100, 2), timeout: .seconds(1))
+        await bench.timers.armed(2)
+        first.cancel()
+        #expect(await code { try await first.value } == .cancelled)
+        #expect(bench.take().bytes == bytes(1000, 1))
+        mailbox.freed(bytes: 1000)
+        try await second
+        #expect(bench.take().bytes == bytes(100, 2))
+    }
+
+    @Test func aTimeoutOfAWriterLeavesTheStreamUsable() async throws {
+        async let first = code { try await mailbox.write(bytes(1200, 1), timeout: .seconds(1)) }
+        await bench.timers.armed(1)
+        bench.timers.fireAll()
+        #expect(await first == .streamTimeout)
+        _ = bench.take()
+        mailbox.freed(bytes: 1000)
+        try await mailbox.write([9])
+        #expect(bench.take().bytes == [9])
+    }
+
+    @Test func theEndComesOnceAndBehindTheBytes() async throws {
+        try await mailbox.write([1])
+        try await mailbox.closeWrite()
+        try await mailbox.closeWrite()
+        #expect(await code { try await mailbox.write([2]) } == .streamClosed)
+        #expect(await code { try await mailbox.write([]) } == .streamClosed)
+        let (bytes, orders) = bench.take()
+        #expect(bytes == [1])
+        #expect(orders.isEnd)
+        #expect(!bench.take().orders.isEnd)
+        try await mailbox.closeWrite()
+        #expect(!bench.take().orders.isEnd)
+        #expect(bench.wakes == 1)
+    }
+
+    @Test func theEndAloneWakesTheLoop() async throws {
+        try await mailbox.closeWrite()
+        #expect(bench.wakes == 1)
+        #expect(bench.take().orders == StreamOrders(isEnd: true))
+    }
+
+    @Test func aStoppedPeerFailsWritesAndLeavesReadsOpen() async throws {
+        async let waiting = code { try await mailbox.write(bytes(1200), timeout: .seconds(1)) }
+        await bench.timers.armed(1)
+        mailbox.peerStopped(code: 3)
+        #expect(await waiting == .streamReset)
+        let error = await #expect(throws: QuicError.self) { try await mailbox.write([1]) }
+        #expect(error?.quicCode == 3)
+        #expect(error?.isByPeer == true)
+        #expect(bench.take().bytes.isEmpty)
+        try await mailbox.closeWrite()
+        #expect(bench.take().orders == StreamOrders())
+        mailbox.deliver([1], fin: true)
+        #expect(try await mailbox.read(upTo: 1) == [1])
+        #expect(try await mailbox.read(upTo: 1) == nil)
+    }
+
+    @Test func resetBreaksBothHalvesOnce() async throws {
+        mailbox.deliver([1, 2], fin: false)
+        try await mailbox.write([1])
+        mailbox.reset(code: 9)
+        mailbox.reset(code: 10)
+        let (bytes, orders) = bench.take()
+        #expect(bytes.isEmpty)
+        #expect(orders == StreamOrders(credit: 2, reset: 9, stop: 9))
+        for _ in 0..<2 {
+            let error = await #expect(throws: QuicError.self) { _ = try await mailbox.read(upTo: 1) }
+            #expect(error?.code == .streamReset)
+            #expect(error?.quicCode == 9)
+            #expect(error?.isByPeer == false)
+            #expect(await code { try await mailbox.write([1]) } == .streamReset)
+        }
+        try await mailbox.closeWrite()
+        mailbox.closeRead()
+        mailbox.reset(code: 11)
+        #expect(bench.take().orders == StreamOrders())
+    }
+
+    @Test func resetOfAStreamThatIsOverDoesNothing() async throws {
+        mailbox.deliver([], fin: true)
+        try await mailbox.write([1])
+        try await mailbox.closeWrite()
+        _ = bench.take()
+        mailbox.freed(bytes: 1)
+        mailbox.reset(code: 9)
+        #expect(bench.take().orders == StreamOrders())
+    }
+
+    @Test func resetBeforeTheEndIsAcknowledgedStillTellsThePeer() async throws {
+        try await mailbox.write([1])
+        try await mailbox.closeWrite()
+        _ = bench.take()
+        mailbox.reset(code: 9)
+        #expect(bench.take().orders == StreamOrders(reset: 9, stop: 9))
+    }
+
+    @Test func aLostConnectionFailsEveryWaiter() async throws {
+        async let first = code { try await mailbox.write(bytes(1200, 1), timeout: .seconds(1)) }
+        await bench.timers.armed(1)
+        async let second = code { try await mailbox.write(bytes(1, 2), timeout: .seconds(1)) }
+        await bench.timers.armed(2)
+        async let closing = code { try await mailbox.closeWrite(timeout: .seconds(1)) }
+        await bench.timers.armed(3)
+        async let reading = code { _ = try await mailbox.read(upTo: 1, timeout: .seconds(1)) }
+        await bench.timers.armed(4)
+        mailbox.connectionFailed(QuicError(.timeout, "idle"))
+        #expect(await first == .timeout)
+        #expect(await second == .timeout)
+        #expect(await closing == .timeout)
+        #expect(await reading == .timeout)
+        #expect(await code { try await mailbox.write([1]) } == .timeout)
+    }
+
+    @Test func largeWritesUseChunksOfThePoolAndGiveThemBack() async throws {
+        let pool = SendChunkPool(limit: 2)
+        let mailbox = StreamMailbox(
+            limits: .init(window: 1000, highWater: 1 << 20, lowWater: 1 << 19),
+            pool: pool,
+            scheduleTimeout: bench.timers.schedule,
+            wakeLoop: { _ in }
+        )
+        let data = (0..<300_000).map { UInt8(truncatingIfNeeded: $0 &* 7 / 3) }
+        try await mailbox.write(Array(data[..<100]))
+        try await mailbox.write(Array(data[100...]))
+        var segments: [OutboundSegment] = []
+        _ = mailbox.takeOutbound(into: &segments)
+        #expect(segments.flatMap { Array(UnsafeRawBufferPointer(start: $0.base, count: $0.count)) } == data)
+        #expect(segments.count <= 6)
+        segments = []
+        mailbox.freed(bytes: data.count)
+        #expect(pool.freeCount == 2)
+    }
+}
