@@ -1,0 +1,303 @@
+public import Logging
+public import Multiaddr
+public import NetStream
+public import PeerID
+import Synchronization
+
+/// A libp2p peer: it listens, dials, agrees on protocols and runs their handlers.
+///
+/// Everything a host does on its own runs in the task that called ``run()``, as child tasks: one for each listener, each
+/// connection and each inbound stream. Use ``withHost(identity:transports:listen:configuration:logger:_:)``, which runs
+/// it and closes everything at the end, or call ``run()`` in a task of your own, as a service does.
+///
+/// All methods throw ``HostError`` unless they say something else. Safe to use from many tasks.
+public final class BasicHost: Sendable {
+    typealias Job = @Sendable () async -> Void
+
+    enum Phase: Sendable {
+        case idle, running, closing, closed
+    }
+
+    /// What callers of a dial share.
+    enum DialKey: Hashable, Sendable {
+        case peer(PeerID)
+        case address(Multiaddr)
+    }
+
+    struct State {
+        var phase = Phase.idle
+        var listeners: [any Listener] = []
+        var connections: [PeerID: [HostConnection]] = [:]
+        var connectionCount = 0
+        var nextConnection: UInt64 = 0
+        var turn = 0
+        var dials: [DialKey: SharedResult<HostConnection>] = [:]
+        var handlers = HandlerRegistry()
+        var pingSlots: [PeerID: (semaphore: AsyncSemaphore, users: Int)] = [:]
+        var isPushNeeded = false
+        var isPushing = false
+        var recordSequence: UInt64 = 0
+    }
+
+    /// Who this host is.
+    public let identity: PrivateKey
+    /// This host's peer ID.
+    public let peerID: PeerID
+    /// How this host is set up.
+    public let configuration: HostConfiguration
+    /// What is known about other peers.
+    public let peerStore: PeerStore
+
+    let transports: [any Transport]
+    let logger: Logger
+    let metrics = HostMetrics()
+    let events_ = EventHub()
+    let state = Mutex(State())
+    let jobs: AsyncStream<Job>
+    let jobInput: AsyncStream<Job>.Continuation
+    let whenClosed = SharedResult<Void>()
+
+    /// Makes a host. It does nothing before ``run()``.
+    ///
+    /// - Parameters:
+    ///   - identity: The host's key. The transports must have been made with the same.
+    ///   - transports: How to reach others. The host closes them when it is closed.
+    ///   - configuration: See ``HostConfiguration``.
+    ///   - logger: Where to log; metadata names the peer.
+    /// - Throws: ``HostError/Code/invalidConfiguration``.
+    public init(
+        identity: PrivateKey,
+        transports: [any Transport],
+        configuration: HostConfiguration = .defaults,
+        logger: Logger = Logger(label: "libp2p.host")
+    ) throws {
+        try configuration.validate()
+        self.identity = identity
+        peerID = identity.peerID
+        self.transports = transports
+        self.configuration = configuration
+        var logger = logger
+        logger[metadataKey: "local"] = "\(identity.peerID)"
+        self.logger = logger
+        peerStore = PeerStore(capacity: configuration.rememberedPeers)
+        (jobs, jobInput) = AsyncStream.makeStream(of: Job.self)
+        installOwnProtocols()
+    }
+
+    // MARK: Running
+
+    /// Runs the host until it is closed or the task is cancelled; then everything is closed.
+    ///
+    /// When the host runs already, as inside ``withHost(identity:transports:listen:configuration:logger:_:)``, it only
+    /// waits for that.
+    ///
+    /// - Throws: ``HostError/Code/closed`` when the host was closed before.
+    public func run() async throws {
+        let phase = state.withLock { state in
+            defer { if state.phase == .idle { state.phase = .running } }
+            return state.phase
+        }
+        switch phase {
+        case .idle: await supervise()
+        case .running, .closing:
+            guard whenClosed.join() else { return }
+            try? await whenClosed.wait()
+        case .closed: throw Self.closedError
+        }
+    }
+
+    /// Marks the host as running on behalf of a caller that will call ``supervise()``.
+    func begin() {
+        state.withLock { if $0.phase == .idle { $0.phase = .running } }
+    }
+
+    /// The host's task tree.
+    func supervise() async {
+        await withDiscardingTaskGroup { group in
+            for await job in jobs { group.addTask { await job() } }
+            group.cancelAll()
+        }
+        await uncancelled { await self.close() }
+    }
+
+    /// Gives work to the host's task tree. Returns `false` when the host is closing.
+    @discardableResult
+    func submit(_ job: @escaping Job) -> Bool {
+        if case .terminated = jobInput.yield(job) { return false }
+        return true
+    }
+
+    /// Closes listeners, connections (with the code "shutdown") and transports, and ends ``run()``. Idempotent; returns
+    /// when it is done.
+    public func close() async {
+        let isFirst = state.withLock { state in
+            guard state.phase != .closing, state.phase != .closed else { return false }
+            state.phase = .closing
+            return true
+        }
+        guard isFirst else {
+            guard whenClosed.join() else { return }
+            try? await whenClosed.wait()
+            return
+        }
+        let (listeners, connections, dials) = state.withLock { state in
+            (state.listeners, state.connections.values.flatMap { $0 }, Array(state.dials.values))
+        }
+        for dial in dials { dial.fulfil(.failure(Self.closedError)) }
+        await withDiscardingTaskGroup { group in
+            for listener in listeners { group.addTask { await listener.close() } }
+            for connection in connections {
+                group.addTask { await connection.muxed.close(code: .shutdown, reason: "the host shuts down") }
+            }
+        }
+        for transport in transports { await transport.close() }
+        jobInput.finish()
+        state.withLock { state in
+            state.phase = .closed
+            state.listeners = []
+            state.handlers = HandlerRegistry()
+        }
+        events_.finish()
+        whenClosed.fulfil(.success(()))
+    }
+
+    static var closedError: HostError {
+        HostError(.closed, "the host is closed; make a new one")
+    }
+
+    func checkOpen() throws(HostError) {
+        let phase = state.withLock { $0.phase }
+        if phase == .closing || phase == .closed { throw Self.closedError }
+    }
+
+    // MARK: Addresses and events
+
+    /// Listens on an address. Port 0 takes a free one; see ``listenAddresses``.
+    ///
+    /// - Returns: The addresses listened on, with this host's `/p2p`.
+    @discardableResult
+    public func listen(on address: Multiaddr) async throws -> [Multiaddr] {
+        try checkOpen()
+        guard let transport = transports.first(where: { $0.canListen(on: address) }) else {
+            let names = transports.flatMap(\.protocols).joined(separator: ", ")
+            throw HostError(.noTransport, "no transport listens on \(address); there is: \(names)")
+        }
+        let listener = try await transport.listen(on: address)
+        let isOpen = state.withLock { state in
+            guard state.phase == .idle || state.phase == .running else { return false }
+            state.listeners.append(listener)
+            return true
+        }
+        guard isOpen, submit({ await self.serve(listener) }) else {
+            await listener.close()
+            throw Self.closedError
+        }
+        let addresses = listener.addresses.map { $0.withPeerID(peerID) }
+        for address in addresses { events_.emit(.listening(address)) }
+        scheduleIdentifyPush()
+        return addresses
+    }
+
+    /// The addresses listened on, with this host's `/p2p`.
+    public var listenAddresses: [Multiaddr] {
+        let listeners = state.withLock { $0.listeners }
+        return listeners.flatMap(\.addresses).map { $0.withPeerID(peerID) }
+    }
+
+    /// What happens to the host from now on.
+    public func events() -> HostEvents { events_.subscribe() }
+
+    // MARK: Handlers
+
+    /// Speaks a protocol: streams that peers open with exactly this name go to the handler.
+    ///
+    /// The stream lives as long as the handler runs. When it returns, the stream is closed in an orderly way; when it
+    /// throws, the stream is reset. A name that cannot be negotiated (empty, longer than 1023 bytes, with a line feed)
+    /// is logged as an error and ignored.
+    public func handle(_ name: String, handler: @escaping StreamHandler) async {
+        register(name) { $0.set(Array(name.utf8), handler: handler) }
+    }
+
+    /// Speaks a family of protocols: streams with any name that matches go to the handler, unless another handler has
+    /// exactly that name. `NetStream.protocolID` says which it was.
+    ///
+    /// - Parameters:
+    ///   - name: The name to tell others.
+    ///   - matches: Whether a name belongs to the family; see ``ProtocolMatch``.
+    ///   - handler: What to do with a stream.
+    public func handle(
+        _ name: String,
+        matching matches: @escaping @Sendable (String) -> Bool,
+        handler: @escaping StreamHandler
+    ) async {
+        register(name) { $0.set(Array(name.utf8), matching: matches, handler: handler) }
+    }
+
+    /// Speaks a protocol no longer. Streams that are handled go on.
+    public func removeHandler(_ name: String) async {
+        state.withLock { $0.handlers.remove(Array(name.utf8)) }
+        scheduleIdentifyPush()
+    }
+
+    /// The protocols spoken, sorted by their bytes.
+    public var protocols: [String] {
+        state.withLock { $0.handlers.names }.map { String(decoding: $0, as: UTF8.self) }
+    }
+
+    private func register(_ name: String, _ change: (inout HandlerRegistry) -> Void) {
+        if let problem = Multistream.problem(with: Array(name.utf8)) {
+            logger.error("a protocol name cannot be used: \(problem)", metadata: ["protocol": "\(name)"])
+            return
+        }
+        state.withLock { change(&$0.handlers) }
+        scheduleIdentifyPush()
+    }
+}
+
+/// Makes a host, runs it, and closes everything when `body` is done.
+///
+/// ```swift
+/// try await withHost(identity: key, transports: [transport], listen: ["/ip4/0.0.0.0/udp/4001/quic-v1"]) { host in
+///     await host.handle("/echo/1.0.0", handler: EchoProtocol.handler)
+///     try await host.run()
+/// }
+/// ```
+///
+/// - Parameters:
+///   - identity: The host's key.
+///   - transports: How to reach others.
+///   - listen: What to listen on before `body` starts.
+///   - configuration: See ``HostConfiguration``.
+///   - logger: Where to log.
+///   - body: What to do with the host. When it returns or throws, the host is closed.
+/// - Throws: What `body` throws; ``HostError`` or the transport's error when listening fails.
+public func withHost<Result>(
+    identity: PrivateKey,
+    transports: [any Transport],
+    listen: [Multiaddr] = [],
+    configuration: HostConfiguration = .defaults,
+    logger: Logger = Logger(label: "libp2p.host"),
+    isolation: isolated (any Actor)? = #isolation,
+    _ body: (BasicHost) async throws -> Result
+) async throws -> Result {
+    let host = try BasicHost(
+        identity: identity,
+        transports: transports,
+        configuration: configuration,
+        logger: logger
+    )
+    host.begin()
+    return try await withThrowingTaskGroup(of: Void.self) { group in
+        group.addTask { await host.supervise() }
+        let outcome: Swift.Result<Result, any Error>
+        do {
+            for address in listen { try await host.listen(on: address) }
+            outcome = .success(try await body(host))
+        } catch {
+            outcome = .failure(error)
+        }
+        await uncancelled { await host.close() }
+        try await group.waitForAll()
+        return try outcome.get()
+    }
+}

@@ -1,0 +1,127 @@
+public import Multiaddr
+
+/// What can be set about a host. Every field changes what the host does.
+public struct HostConfiguration: Sendable {
+    /// Dialling and the number of connections.
+    public struct Connections: Sendable {
+        /// Most connections at once; further ones are closed with "resource limit exceeded". 1000.
+        public var limit = 1000
+        /// Most connections with one peer. 3: two simultaneous dials and one to spare.
+        public var limitPerPeer = 3
+        /// How long a dial may take, all addresses together. 10 s.
+        public var dialTimeout: Duration = .seconds(10)
+        /// Addresses of one peer that are dialled at once. 8.
+        public var dialsPerPeer = 8
+        /// The head start of an address over the next one, on the public internet. 250 ms (RFC 8305).
+        public var dialStagger: Duration = .milliseconds(250)
+        /// The same among private addresses, where answers come fast. 30 ms.
+        public var privateDialStagger: Duration = .milliseconds(30)
+        /// Which of several connections to a peer carries a new stream.
+        public var choice: ConnectionChoice = .roundRobin
+
+        /// The defaults.
+        public static let defaults = Connections()
+    }
+
+    /// How one of several connections to the same peer is chosen.
+    public enum ConnectionChoice: Sendable, Hashable {
+        /// One after the other.
+        case roundRobin
+        /// The one with the fewest streams in use.
+        case leastLoaded
+    }
+
+    /// Streams and the agreement about their protocols.
+    public struct Streams: Sendable {
+        /// Negotiations at once that a peer may start, for each connection. Further streams wait. 32.
+        public var inboundNegotiations = 32
+        /// Negotiations at once that this host starts, for each connection. 32.
+        public var outboundNegotiations = 32
+        /// How long a negotiation may take. 30 s.
+        public var negotiationTimeout: Duration = .seconds(30)
+        /// Inbound streams that are handled at once, for each connection. Further ones wait for as long as a
+        /// negotiation may take and are then reset with "resource limit exceeded". 100.
+        public var inboundHandlers = 100
+        /// Whether streams start without waiting for the peer's answer when identify told that it speaks the protocol.
+        /// Saves a round trip.
+        public var negotiatesLazily = true
+
+        /// The defaults.
+        public static let defaults = Streams()
+    }
+
+    /// The identify protocol.
+    public struct Identify: Sendable {
+        /// The family of protocols this host belongs to. Some networks hang up on peers of another one.
+        public var protocolVersion = "ipfs/0.1.0"
+        /// The name and version of the software.
+        public var agentVersion = "swift-libp2p-quic/0.1.0"
+        /// Whether each new connection is identified at once, as go-libp2p does.
+        public var runsOnConnect = true
+        /// Whether changes of protocols and addresses are pushed to connected peers.
+        public var pushesChanges = true
+        /// How long a peer may take to identify itself. 5 s.
+        public var timeout: Duration = .seconds(5)
+        /// Addresses to tell peers beside those listened on.
+        public var announcedAddresses: [Multiaddr] = []
+
+        /// The defaults.
+        public static let defaults = Identify()
+    }
+
+    /// Connections.
+    public var connections = Connections.defaults
+    /// Streams.
+    public var streams = Streams.defaults
+    /// Identify.
+    public var identify = Identify.defaults
+    /// Whether `/ipfs/ping/1.0.0` is answered.
+    public var servesPing = true
+    /// Streams of one peer on which pings are answered at once. 2, as the specification says.
+    public var pingStreamsPerPeer = 2
+    /// Peers that are remembered; the one unused for longest goes first. 4096.
+    public var rememberedPeers = 4096
+    /// What measures every time above. Tests hand in a clock of their own.
+    public var clock: any Clock<Duration> = ContinuousClock()
+
+    /// The defaults.
+    public static let defaults = HostConfiguration()
+
+    /// The defaults, to be changed.
+    public init() {}
+
+    /// Throws ``HostError/Code/invalidConfiguration``, naming the field, when a value makes no sense.
+    func validate() throws(HostError) {
+        let counts = [
+            ("connections.limit", connections.limit), ("connections.limitPerPeer", connections.limitPerPeer),
+            ("connections.dialsPerPeer", connections.dialsPerPeer),
+            ("streams.inboundNegotiations", streams.inboundNegotiations),
+            ("streams.outboundNegotiations", streams.outboundNegotiations),
+            ("streams.inboundHandlers", streams.inboundHandlers), ("pingStreamsPerPeer", pingStreamsPerPeer),
+            ("rememberedPeers", rememberedPeers),
+        ]
+        for (name, value) in counts where value < 1 {
+            throw HostError(.invalidConfiguration, "\(name) is \(value), but must be at least 1")
+        }
+        let times = [
+            ("connections.dialTimeout", connections.dialTimeout),
+            ("streams.negotiationTimeout", streams.negotiationTimeout), ("identify.timeout", identify.timeout),
+        ]
+        for (name, value) in times where value <= .zero {
+            throw HostError(.invalidConfiguration, "\(name) is \(value), but must be above zero")
+        }
+        let staggers = [
+            ("connections.dialStagger", connections.dialStagger),
+            ("connections.privateDialStagger", connections.privateDialStagger),
+        ]
+        for (name, value) in staggers where value < .zero {
+            throw HostError(.invalidConfiguration, "\(name) is \(value), but must not be negative")
+        }
+        let texts = [
+            ("identify.protocolVersion", identify.protocolVersion), ("identify.agentVersion", identify.agentVersion),
+        ]
+        for (name, text) in texts where text.utf8.count > 256 {
+            throw HostError(.invalidConfiguration, "\(name) is longer than 256 bytes")
+        }
+    }
+}

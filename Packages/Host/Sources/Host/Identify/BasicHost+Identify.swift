@@ -1,0 +1,199 @@
+import Logging
+import Multiaddr
+import NetStream
+public import PeerID
+import Synchronization
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#elseif canImport(Darwin)
+import Darwin
+#endif
+
+/// The names of the identify protocols.
+public enum IdentifyProtocol {
+    /// Asks a peer about itself.
+    public static let name = "/ipfs/id/1.0.0"
+    /// Tells peers that something changed.
+    public static let pushName = "/ipfs/id/push/1.0.0"
+}
+
+extension BasicHost {
+    /// Asks a peer about itself. Connects if need be.
+    ///
+    /// The host does that on its own for each new connection; ask ``peerStore`` for what was told then.
+    public func identify(_ peer: PeerID) async throws -> IdentifyInfo {
+        try await identify(connection(to: peer))
+    }
+
+    /// Handlers of the protocols that every host speaks.
+    func installOwnProtocols() {
+        state.withLock { state in
+            state.handlers.set(Array(IdentifyProtocol.name.utf8)) { [weak self] in try await self?.answerIdentify($0) }
+            state.handlers.set(Array(IdentifyProtocol.pushName.utf8)) { [weak self] in try await self?.acceptPush($0) }
+            guard configuration.servesPing else { return }
+            state.handlers.set(Array(PingProtocol.name.utf8)) { [weak self] in try await self?.servePing($0) }
+        }
+    }
+
+    func identifyOnConnect(_ connection: HostConnection) async {
+        do {
+            _ = try await identify(connection)
+        } catch let error as HostError {
+            guard !connection.muxed.isClosed, error.code != .cancelled else { return }
+            logger.debug("identify failed", metadata: ["peer": "\(connection.peer)", "error": "\(error)"])
+            events_.emit(.identifyFailed(connection.peer, error))
+        } catch {}
+    }
+
+    private func identify(_ connection: HostConnection) async throws -> IdentifyInfo {
+        do {
+            return try await withDeadline(configuration.identify.timeout, clock: configuration.clock) {
+                let stream = try await self.newStream(on: connection, names: [Array(IdentifyProtocol.name.utf8)])
+                do {
+                    let info = try await self.readIdentify(from: stream)
+                    do { try await stream.close() } catch { stream.reset() }
+                    return info
+                } catch {
+                    stream.reset(code: .protocolViolation)
+                    throw error
+                }
+            }
+        } catch {
+            throw HostError.wrapping(error, as: .identifyFailed, "\(connection.peer) could not be identified")
+        }
+    }
+
+    /// Reads messages up to the end of the stream, checks them and remembers what they say.
+    private func readIdentify(from stream: NetStream) async throws -> IdentifyInfo {
+        var messages: [[UInt8]] = []
+        while let message = try await stream.readMessage(limit: IdentifyMessage.receiveLimit) {
+            messages.append(message)
+            guard messages.count <= IdentifyMessage.messageLimit else {
+                throw HostError(
+                    .identifyFailed,
+                    "\(stream.remotePeer) sent more than \(IdentifyMessage.messageLimit) identify messages"
+                )
+            }
+        }
+        guard !messages.isEmpty else {
+            throw HostError(.identifyFailed, "\(stream.remotePeer) ended the stream without an identify message")
+        }
+        let info = try IdentifyMessage.decode(
+            messages,
+            from: stream.remotePeer,
+            key: stream.connection.remotePublicKey
+        )
+        peerStore.record(info)
+        events_.emit(.identified(info))
+        return info
+    }
+
+    private func answerIdentify(_ stream: NetStream) async throws {
+        try await withDeadline(configuration.identify.timeout, clock: configuration.clock) {
+            try await self.sendIdentify(on: stream)
+        }
+    }
+
+    private func sendIdentify(on stream: NetStream) async throws {
+        for message in IdentifyMessage.encode(identifyContent(for: stream)) {
+            try await stream.writeMessage(message)
+        }
+        try await stream.closeWrite()
+    }
+
+    private func acceptPush(_ stream: NetStream) async throws {
+        try await withDeadline(configuration.identify.timeout, clock: configuration.clock) {
+            _ = try await self.readIdentify(from: stream)
+        }
+    }
+
+    private func identifyContent(for stream: NetStream) -> IdentifyMessage.Content {
+        let addresses = advertisedAddresses
+        let sequence = state.withLock { state in
+            state.recordSequence = max(state.recordSequence + 1, Self.wallClockNanoseconds())
+            return state.recordSequence
+        }
+        let record = PeerRecord(peer: peerID, sequence: sequence, addresses: addresses)
+        return IdentifyMessage.Content(
+            protocolVersion: configuration.identify.protocolVersion,
+            agentVersion: configuration.identify.agentVersion,
+            publicKey: identity.publicKey,
+            listenAddresses: addresses,
+            observedAddress: stream.remoteAddress,
+            protocols: protocols,
+            signedRecord: try? record.signed(by: identity).bytes
+        )
+    }
+
+    /// What others are told: announced addresses and those listened on, as far as others can use them.
+    var advertisedAddresses: [Multiaddr] {
+        let all = configuration.identify.announcedAddresses + listenAddresses
+        var seen: Set<Multiaddr> = []
+        return all.map(\.withoutPeerID).filter { !AddressRanking.isUnspecified($0) && seen.insert($0).inserted }
+    }
+
+    // MARK: Push
+
+    /// Tells connected peers what changed. Changes in quick succession are told together.
+    func scheduleIdentifyPush() {
+        guard configuration.identify.pushesChanges else { return }
+        let isNew = state.withLock { state in
+            guard !state.connections.isEmpty else { return false }
+            state.isPushNeeded = true
+            defer { state.isPushing = true }
+            return !state.isPushing
+        }
+        if isNew { submit { await self.pushIdentify() } }
+    }
+
+    private func pushIdentify() async {
+        while true {
+            let connections: [HostConnection]? = state.withLock { state in
+                guard state.isPushNeeded, !Task.isCancelled else {
+                    state.isPushing = false
+                    return nil
+                }
+                state.isPushNeeded = false
+                return state.connections.values.compactMap { $0.first { !$0.muxed.isClosed } }
+            }
+            guard let connections else { return }
+            await withDiscardingTaskGroup { group in
+                for connection in connections {
+                    // Only to those who said that they listen to it.
+                    guard peerStore.protocols(of: connection.peer)?.contains(IdentifyProtocol.pushName) == true else {
+                        continue
+                    }
+                    group.addTask { await self.push(to: connection) }
+                }
+            }
+        }
+    }
+
+    private func push(to connection: HostConnection) async {
+        do {
+            try await withDeadline(configuration.identify.timeout, clock: configuration.clock) {
+                let names = [Array(IdentifyProtocol.pushName.utf8)]
+                let stream = try await self.newStream(on: connection, names: names)
+                do {
+                    try await self.sendIdentify(on: stream)
+                    // Reading to the end checks the answer to a lazy negotiation; nothing else is expected.
+                    _ = try await stream.readToEnd(limit: 0)
+                } catch {
+                    stream.reset()
+                    throw error
+                }
+            }
+        } catch {
+            logger.debug("identify push failed", metadata: ["peer": "\(connection.peer)", "error": "\(error)"])
+        }
+    }
+
+    private static func wallClockNanoseconds() -> UInt64 {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        return UInt64(clamping: time.tv_sec) &* 1_000_000_000 &+ UInt64(clamping: time.tv_nsec)
+    }
+}

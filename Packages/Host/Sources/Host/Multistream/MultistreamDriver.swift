@@ -1,0 +1,55 @@
+import NetStream
+
+/// Runs the negotiation of multistream-select 1.0 on streams.
+enum MultistreamDriver {
+    /// Bytes taken from a stream at once.
+    private static let chunk = 2048
+
+    /// Proposes protocols on a stream that this side opened.
+    ///
+    /// - Returns: Which of them the peer took.
+    static func propose(_ names: [[UInt8]], on stream: NetStream) async throws -> Int {
+        var dialer = MultistreamDialer(proposals: names)
+        try await stream.write(dialer.opening)
+        while true {
+            guard let bytes = try await stream.read(upTo: chunk) else {
+                throw HostError(.negotiationFailed, "the peer ended the stream during the negotiation")
+            }
+            switch try dialer.receive(bytes) {
+            case .wait: continue
+            case .send(let bytes): try await stream.write(bytes)
+            case .agreed(let proposal, let rest):
+                try stream.unread(rest)
+                return proposal
+            case .exhausted:
+                let list = names.map { String(decoding: $0, as: UTF8.self) }.joined(separator: ", ")
+                throw HostError(.protocolsNotSupported, "the peer speaks none of: \(list)")
+            }
+        }
+    }
+
+    /// Answers proposals on a stream that the peer opened.
+    ///
+    /// - Returns: The name that was agreed on, or `nil` when the peer ended the stream without one.
+    static func answer(
+        on stream: NetStream,
+        accepts: ([UInt8]) -> Bool,
+        names: () -> [[UInt8]]
+    ) async throws -> [UInt8]? {
+        var listener = MultistreamListener()
+        while let bytes = try await stream.read(upTo: chunk) {
+            let output = try listener.receive(bytes, accepts: accepts, names: names)
+            if let agreed = output.agreed {
+                try stream.unread(agreed.rest)
+                do {
+                    try await stream.write(output.bytes)
+                } catch let error as NetStreamError where error.code == .reset && error.byPeer {
+                    // The peer does not read; it may still have said something, as with a lazy one-way message.
+                }
+                return agreed.name
+            }
+            if !output.bytes.isEmpty { try await stream.write(output.bytes) }
+        }
+        return nil
+    }
+}

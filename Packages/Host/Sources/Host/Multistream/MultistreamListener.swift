@@ -1,0 +1,65 @@
+/// The side that answers proposals. No I/O: feed it bytes, send what it returns.
+///
+/// ```
+///              header              known name
+///   waiting ────────────► listening ──────────► agreed
+///    (answers the header)  │    ▲    (echoes it)
+///                          └────┘ unknown name: na;  ls: the list
+/// ```
+struct MultistreamListener: Sendable {
+    /// What follows from the bytes received: bytes to send, and the outcome if there is one.
+    struct Output: Sendable, Equatable {
+        /// To be sent first, in one piece.
+        var bytes: [UInt8] = []
+        /// The protocol agreed on, and the application data behind it.
+        var agreed: Agreement?
+    }
+
+    /// A protocol that both sides speak.
+    struct Agreement: Sendable, Equatable {
+        /// The name as the peer wrote it.
+        var name: [UInt8]
+        /// Application data that came behind the proposal.
+        var rest: [UInt8]
+    }
+
+    private var hasHeader = false
+    private var isOver = false
+    private var framer = MultistreamFramer()
+
+    /// Takes bytes from the peer.
+    ///
+    /// - Parameters:
+    ///   - bytes: What arrived.
+    ///   - accepts: Whether this host speaks a protocol. Names are compared as bytes.
+    ///   - names: What to answer to `ls`.
+    /// - Throws: ``HostError/Code/negotiationFailed`` when the peer does not follow the protocol: reset the stream.
+    mutating func receive(
+        _ bytes: [UInt8],
+        accepts: ([UInt8]) -> Bool,
+        names: () -> [[UInt8]]
+    ) throws(HostError) -> Output {
+        var output = Output()
+        framer.append(bytes)
+        while !isOver, let line = try framer.nextLine() {
+            guard hasHeader else {
+                guard line == Multistream.header else {
+                    throw HostError(.negotiationFailed, "the peer's first line is not /multistream/1.0.0")
+                }
+                hasHeader = true
+                output.bytes += Multistream.frame(Multistream.header)
+                continue
+            }
+            if line == Multistream.list {
+                output.bytes += Multistream.frameList(names())
+            } else if accepts(line) {
+                isOver = true
+                output.bytes += Multistream.frame(line)
+                output.agreed = Agreement(name: line, rest: framer.takeRest())
+            } else {
+                output.bytes += Multistream.frame(Multistream.notAvailable)
+            }
+        }
+        return output
+    }
+}

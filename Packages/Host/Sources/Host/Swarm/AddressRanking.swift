@@ -1,0 +1,71 @@
+import Multiaddr
+import PeerID
+
+/// In which order, and how long after the first, the addresses of a peer are dialled.
+///
+/// As go-libp2p does: QUIC version 1 before draft-29 before the rest, IPv6 before IPv4, private and public addresses in
+/// two queues that run beside each other, each address some time after the one before it (RFC 8305).
+struct AddressRanking {
+    /// An address and its head start over later ones.
+    struct Entry: Equatable {
+        var address: Multiaddr
+        var delay: Duration
+    }
+
+    static func rank(
+        _ addresses: [Multiaddr],
+        limit: Int,
+        publicStagger: Duration,
+        privateStagger: Duration
+    ) -> [Entry] {
+        var seen: Set<Multiaddr> = []
+        let unique = addresses.filter { seen.insert($0.withoutPeerID).inserted }
+        let ranked = unique.enumerated().sorted { left, right in
+            let (a, b) = (preference(left.element), preference(right.element))
+            return a == b ? left.offset < right.offset : a < b
+        }
+        var delays: [Bool: Duration] = [true: .zero, false: .zero]
+        var entries: [Entry] = []
+        for (_, address) in ranked {
+            let isNear = isPrivate(address)
+            let delay = delays[isNear, default: .zero]
+            delays[isNear] = delay + (isNear ? privateStagger : publicStagger)
+            entries.append(Entry(address: address, delay: delay))
+        }
+        // Sorting by delay keeps the preference among equals, as the index decides there.
+        let order = entries.enumerated().sorted { left, right in
+            left.element.delay == right.element.delay
+                ? left.offset < right.offset : left.element.delay < right.element.delay
+        }
+        return order.prefix(limit).map(\.element)
+    }
+
+    private static func preference(_ address: Multiaddr) -> Int {
+        let transport = address.contains(.quicV1) ? 0 : address.contains(.quic) ? 2 : 4
+        return transport + (address.first(.ip6) == nil ? 1 : 0)
+    }
+
+    /// Whether the address can only be of this machine or its network (RFC 1918, RFC 4193, loopback, link local).
+    static func isPrivate(_ address: Multiaddr) -> Bool {
+        if let ip = address.first(.ip4)?.ip4Address, ip.count == 4 {
+            switch (ip[0], ip[1]) {
+            case (10, _), (127, _), (192, 168), (169, 254): return true
+            case (172, let second): return (16...31).contains(second)
+            default: return false
+            }
+        }
+        if let ip = address.first(.ip6)?.ip6Address, ip.count == 16 {
+            let isLoopback = ip.dropLast().allSatisfy { $0 == 0 } && ip[15] == 1
+            return isLoopback || ip[0] & 0xfe == 0xfc || (ip[0] == 0xfe && ip[1] & 0xc0 == 0x80)
+        }
+        // Names may be anywhere; memory is near.
+        return address.first(.memory) != nil
+    }
+
+    /// Whether the address says "any address of this machine", which is of no use to others.
+    static func isUnspecified(_ address: Multiaddr) -> Bool {
+        if let ip = address.first(.ip4)?.ip4Address { return ip.allSatisfy { $0 == 0 } }
+        if let ip = address.first(.ip6)?.ip6Address { return ip.allSatisfy { $0 == 0 } }
+        return false
+    }
+}

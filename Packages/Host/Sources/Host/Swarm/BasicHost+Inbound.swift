@@ -1,0 +1,197 @@
+import Logging
+import Metrics
+import NetStream
+import PeerID
+import Synchronization
+
+extension BasicHost {
+    /// Accepts connections until the listener is closed. One child task of the host.
+    func serve(_ listener: any Listener) async {
+        var failures = 0
+        accepting: while !Task.isCancelled {
+            do {
+                let connection = try await listener.accept()
+                failures = 0
+                _ = try await adopt(connection)
+            } catch {
+                switch (error as? any ClassifiedStreamError)?.streamFailureKind {
+                case .closed, .cancelled, .connectionClosed: break accepting
+                case .timeout: continue
+                default: break
+                }
+                if let error = error as? HostError, error.code == .connectionLimit { continue }
+                if let error = error as? HostError, error.code == .closed { break accepting }
+                failures += 1
+                logger.warning("a connection was not accepted", metadata: ["error": "\(error)"])
+                // A listener that only fails is of no use.
+                if failures >= 100 { break accepting }
+            }
+        }
+        let addresses = listener.addresses
+        await uncancelled { await listener.close() }
+        state.withLock { state in state.listeners.removeAll { $0 === listener } }
+        for address in addresses { events_.emit(.stoppedListening(address.withPeerID(peerID))) }
+    }
+
+    /// Takes a new connection into the host, or closes it when it does not fit.
+    func adopt(_ muxed: any MuxedConnection) async throws(HostError) -> HostConnection {
+        let peer = muxed.remotePeer
+        let (connection, refusal) = state.withLock { state -> (HostConnection?, (ConnectionErrorCode, HostError)?) in
+            guard state.phase == .running || state.phase == .idle else {
+                return (nil, (.shutdown, Self.closedError))
+            }
+            guard peer != peerID else {
+                return (nil, (.gated, HostError(.dialSelf, "the peer has this host's own ID")))
+            }
+            let same = state.connections[peer, default: []].filter { !$0.muxed.isClosed }.count
+            let limits = configuration.connections
+            guard state.connectionCount < limits.limit, same < limits.limitPerPeer else {
+                let error = HostError(
+                    .connectionLimit,
+                    "there are \(state.connectionCount) connections, \(same) of them with \(peer); raise "
+                        + "connections.limit or connections.limitPerPeer"
+                )
+                return (nil, (.resourceLimitExceeded, error))
+            }
+            state.nextConnection += 1
+            let connection = HostConnection(id: state.nextConnection, muxed: muxed, configuration: configuration)
+            state.connections[peer, default: []].append(connection)
+            state.connectionCount += 1
+            metrics.connections.set(state.connectionCount)
+            return (connection, nil)
+        }
+        if let (code, error) = refusal {
+            metrics.connectionsRefused.increment()
+            await uncancelled { await muxed.close(code: code, reason: error.message) }
+            throw error
+        }
+        guard let connection else { throw Self.closedError }
+        metrics.connectionsOpened.increment()
+        if muxed.direction == .outbound { peerStore.add([muxed.remoteAddress], for: peer) }
+        events_.emit(.connected(connection.info))
+        guard submit({ await self.serve(connection) }) else {
+            forget(connection)
+            await uncancelled { await muxed.close(code: .shutdown, reason: "the host shuts down") }
+            throw Self.closedError
+        }
+        return connection
+    }
+
+    private func forget(_ connection: HostConnection) {
+        state.withLock { state in
+            guard let index = state.connections[connection.peer]?.firstIndex(where: { $0 === connection }) else {
+                return
+            }
+            state.connections[connection.peer]?.remove(at: index)
+            if state.connections[connection.peer]?.isEmpty == true { state.connections[connection.peer] = nil }
+            state.connectionCount -= 1
+            metrics.connections.set(state.connectionCount)
+        }
+    }
+
+    /// Identifies the peer and handles its streams until the connection is over. One child task of the host.
+    func serve(_ connection: HostConnection) async {
+        await withDiscardingTaskGroup { group in
+            if configuration.identify.runsOnConnect {
+                group.addTask { await self.identifyOnConnect(connection) }
+            }
+            accepting: while true {
+                do {
+                    // Taking the turn first: while too many negotiate, no further stream is accepted.
+                    try await connection.inboundNegotiations.acquire()
+                } catch { break accepting }
+                do {
+                    let stream = try await connection.muxed.acceptStream()
+                    group.addTask { await self.serve(stream, of: connection) }
+                } catch {
+                    connection.inboundNegotiations.release()
+                    if (error as? any ClassifiedStreamError)?.streamFailureKind == .timeout { continue }
+                    break accepting
+                }
+            }
+            group.cancelAll()
+        }
+        let muxed = connection.muxed
+        if !muxed.isClosed {
+            await uncancelled { await muxed.close(code: .shutdown, reason: "the host lets go of it") }
+        }
+        let reason = await muxed.waitUntilClosed()
+        forget(connection)
+        metrics.connectionsClosed.increment()
+        logger.debug(
+            "a connection ended",
+            metadata: ["peer": "\(connection.peer)", "code": "\(reason.code)", "byPeer": "\(reason.byPeer)"]
+        )
+        events_.emit(.disconnected(connection.info, reason: reason))
+    }
+
+    /// Negotiates and handles one inbound stream. One child task of its connection. Gives the turn to negotiate back.
+    private func serve(_ muxed: any MuxedStream, of connection: HostConnection) async {
+        var hasTurn = true
+        func endTurn() {
+            if hasTurn { connection.inboundNegotiations.release() }
+            hasTurn = false
+        }
+        defer { endTurn() }
+        guard let stream = try? connection.wrap(muxed) else { return muxed.reset(code: .generic) }
+        let name: [UInt8]?
+        do {
+            name = try await withDeadline(configuration.streams.negotiationTimeout, clock: configuration.clock) {
+                try await MultistreamDriver.answer(
+                    on: stream,
+                    accepts: { name in self.state.withLock { $0.handlers.handler(for: name) != nil } },
+                    names: { self.state.withLock { $0.handlers.names } }
+                )
+            }
+        } catch {
+            metrics.negotiationsFailed.increment()
+            stream.reset(code: .protocolNegotiationFailed)
+            logger.debug("a negotiation failed", metadata: ["peer": "\(connection.peer)", "error": "\(error)"])
+            return
+        }
+        guard let name, let handler = state.withLock({ $0.handlers.handler(for: name) }) else {
+            // The peer asked, did not like the answers and went away; or the handler was removed just now.
+            do { try await stream.close() } catch { stream.reset(code: .protocolNegotiationFailed) }
+            return
+        }
+        stream.protocolID = String(decoding: name, as: UTF8.self)
+        endTurn()
+        do {
+            try await withDeadline(configuration.streams.negotiationTimeout, clock: configuration.clock) {
+                try await connection.handlers.acquire()
+            }
+        } catch {
+            metrics.streamsRefused.increment()
+            stream.reset(code: .resourceLimitExceeded)
+            return
+        }
+        defer { connection.handlers.release() }
+        metrics.streamsHandled.increment()
+        await run(handler, on: stream)
+    }
+
+    private func run(_ handler: StreamHandler, on stream: NetStream) async {
+        do {
+            try await handler(stream)
+            if !stream.state.isEnd { try await stream.close() }
+        } catch {
+            let isOver = stream.state == .reset || stream.state == .failed
+            stream.reset(code: Task.isCancelled ? .shutdown : Self.resetCode(for: error))
+            logger.log(
+                level: isOver ? .debug : .info,
+                "a handler failed",
+                metadata: [
+                    "peer": "\(stream.remotePeer)", "protocol": "\(stream.protocolID ?? "")", "error": "\(error)",
+                ]
+            )
+        }
+    }
+
+    private static func resetCode(for error: any Error) -> StreamErrorCode {
+        guard let error = error as? NetStreamError else { return .generic }
+        switch error.code {
+        case .unexpectedEnd, .malformedLength, .limitExceeded: return .protocolViolation
+        default: return .generic
+        }
+    }
+}
