@@ -70,13 +70,13 @@ public enum KeyFile {
     /// but damaged is an error, never replaced: it may be the only copy of an identity.
     /// - Parameters:
     ///   - path: The file. Its directory must exist.
-    ///   - makeKey: Makes the new key; Ed25519 unless given.
     ///   - onWarning: As for ``load(path:onWarning:)``.
+    ///   - makeKey: Makes the new key; Ed25519 unless given.
     /// - Throws: ``PeerIDError`` as ``load(path:onWarning:)``, ``save(_:path:)`` and `makeKey` do.
     public static func loadOrCreate(
         path: String,
-        makeKey: () throws(PeerIDError) -> PrivateKey = { () throws(PeerIDError) in .ed25519() },
-        onWarning: (Warning) -> Void = { _ in }
+        onWarning: (Warning) -> Void = { _ in },
+        makeKey: () throws(PeerIDError) -> PrivateKey = { () throws(PeerIDError) in .ed25519() }
     ) throws(PeerIDError) -> PrivateKey {
         do throws(PeerIDError) {
             return try load(path: path, onWarning: onWarning)

@@ -1,3 +1,5 @@
+import Foundation
+import Multiaddr
 import PeerID
 import Testing
 
@@ -105,5 +107,21 @@ import Testing
         #expect(first == PeerIDError(code: .malformedKey, message: "two"))
         #expect(first != PeerIDError(code: .malformedText, message: "one"))
         #expect(first.description == "malformedKey: one")
+    }
+
+    @Test func theExampleOfTheReadmeWorks() throws {
+        let path = FileManager.default.temporaryDirectory.appendingPathComponent("peerid-\(UUID().uuidString)").path
+        defer { try? FileManager.default.removeItem(atPath: path) }
+
+        let key = try KeyFile.loadOrCreate(path: path) { warning in print(warning) }
+        let signature = try key.sign(Array("hello".utf8))
+
+        let peer = key.peerID
+        let known = try PeerID(parsing: "bafzaajaiaejcahwr5d5ofrfbis4l5d6uwr57hu5tjodrypfm6yaq6dsc2r2pzyt6")
+        #expect(known.inlinePublicKey?.isValidSignature(signature, for: Array("hello".utf8)) == false)
+        #expect(peer.inlinePublicKey?.isValidSignature(signature, for: Array("hello".utf8)) == true)
+
+        let address: Multiaddr = "/ip4/127.0.0.1/udp/4001/quic-v1"
+        #expect(address.withPeerID(peer).description.hasSuffix("/p2p/\(peer)"))
     }
 }

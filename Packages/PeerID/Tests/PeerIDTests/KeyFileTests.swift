@@ -68,7 +68,7 @@ import Testing
                 #expect(warnings.map(\.path) == [path])
                 #expect(warnings.allSatisfy { $0.description.contains("chmod 600") })
                 warnings = []
-                #expect(try KeyFile.loadOrCreate(path: path, onWarning: { warnings.append($0) }) == key)
+                #expect(try KeyFile.loadOrCreate(path: path) { warnings.append($0) } == key)
                 #expect(warnings.count == 1)
                 #expect(try permissions(path) == mode, "loading changes nothing")
             }
