@@ -101,7 +101,7 @@ extension Multiaddr: LosslessStringConvertible {
     public var description: String {
         guard !storage.isEmpty else { return "/" }
         var out: [UInt8] = []
-        out.reserveCapacity(storage.count * 2 + 32)
+        out.reserveCapacity(storage.count * 2 + 48)
         let span = storage.span
         var cursor = RawCursor()
         while let raw = cursor.next(storage) { ValuePrinter.appendComponent(span, raw, to: &out) }
