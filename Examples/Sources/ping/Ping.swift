@@ -62,13 +62,15 @@ extension Ping {
                 let quic = try makeTransport(identity: key, logger: logger)
                 try await withHost(identity: key, transports: [quic], logger: logger) { host in
                     let peer = try await host.connect(to: dial.address)
+                    let session = try await host.pingSession(with: peer)
                     var report = PingReport(peer: peer, json: common.json)
                     defer { report.finish() }
                     for number in 1...count {
-                        try report.add(await host.ping(peer))
+                        try report.add(await session.ping())
                         // lint:allow(sleep) because the interval is what the user asked for
                         if number < count { try await Task.sleep(for: interval) }
                     }
+                    await session.close()
                 }
             }
         }
