@@ -13,7 +13,18 @@ let settings: [SwiftSetting] = [
 ]
 
 let multiaddr: [Target] = [
-    .target(name: "Multiaddr", path: "Packages/Multiaddr/Sources/Multiaddr", swiftSettings: settings),
+    // The one call of the C library's resolver that Swift does not import.
+    .target(
+        name: "CMultiaddrResolver",
+        path: "Packages/Multiaddr/Sources/CMultiaddrResolver",
+        linkerSettings: [.linkedLibrary("resolv")]
+    ),
+    .target(
+        name: "Multiaddr",
+        dependencies: ["CMultiaddrResolver"],
+        path: "Packages/Multiaddr/Sources/Multiaddr",
+        swiftSettings: settings
+    ),
     .testTarget(
         name: "MultiaddrTests",
         dependencies: ["Multiaddr"],
