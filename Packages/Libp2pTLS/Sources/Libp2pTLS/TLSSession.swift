@@ -184,9 +184,10 @@ extension TLSSession {
             )
             offset += name.count
         }
-        let flags = GNUTLS_ALPN_MANDATORY.rawValue | GNUTLS_ALPN_SERVER_PRECEDENCE.rawValue
+        var flags = GNUTLS_ALPN_MANDATORY.rawValue
+        if role == .server { flags |= GNUTLS_ALPN_SERVER_PRECEDENCE.rawValue }
         try check(
-            gnutls_alpn_set_protocols(handle, &datums, UInt32(datums.count), role == .server ? flags : 1),
+            gnutls_alpn_set_protocols(handle, &datums, UInt32(datums.count), flags),
             "Setting the application protocols"
         )
     }
@@ -217,6 +218,8 @@ extension TLSSession {
     /// The peer has proved to hold its certificate's key; the last word before the handshake is accepted.
     func judgePeer() -> Int32 {
         do throws(TLSError) {
+            // A driver that goes on after a failure gets no further.
+            if let failure { throw failure }
             try requireALPN()
             let chain = presentedChain()
             if let candidate, chain == [candidate.certificateDER] {

@@ -208,6 +208,14 @@ import Testing
         #expect(session.recordFailure(gnutlsResult: outcome.ours.result).code == .handshakeFailed)
     }
 
+    @Test func sessionThatFailedVerifiesNobodyAfterwards() throws {
+        let session = try TLSContext(identity: bob).makeServerSession()
+        session.recordFailure(sentAlert: 80)
+        let client = try TLSContext(identity: alice).makeClientSession(expecting: nil)
+        let ends = handshake(client, session)
+        #expect(ends.server.result != 0 && session.verifiedPeer == nil)
+    }
+
     @Test func firstFailureStays() throws {
         let session = try TLSContext(identity: bob).makeServerSession()
         #expect(session.recordFailure(sentAlert: 116).code == .noCertificate)
