@@ -91,8 +91,8 @@ static void fill_parameters(ngtcp2_transport_params *parameters, const lp2p_conf
 }
 
 static lp2p_conn *make(const lp2p_config *config, const lp2p_cid *dcid, const lp2p_cid *scid,
-                       const struct sockaddr *local, socklen_t local_length, const struct sockaddr *remote,
-                       socklen_t remote_length, void *session, const lp2p_events *events, void *owner,
+                       const void *local, uint32_t local_length, const void *remote,
+                       uint32_t remote_length, void *session, const lp2p_events *events, void *owner,
                        lp2p_status *status, int is_server) {
   lp2p_conn *self = calloc(1, sizeof(*self));
   if (self == NULL) {
@@ -150,15 +150,15 @@ static lp2p_conn *make(const lp2p_config *config, const lp2p_cid *dcid, const lp
 }
 
 lp2p_conn *lp2p_conn_client_new(const lp2p_config *config, const lp2p_cid *dcid, const lp2p_cid *scid,
-                                const struct sockaddr *local, socklen_t local_length, const struct sockaddr *remote,
-                                socklen_t remote_length, void *session, const lp2p_events *events, void *owner,
+                                const void *local, uint32_t local_length, const void *remote,
+                                uint32_t remote_length, void *session, const lp2p_events *events, void *owner,
                                 lp2p_status *status) {
   return make(config, dcid, scid, local, local_length, remote, remote_length, session, events, owner, status, 0);
 }
 
 lp2p_conn *lp2p_conn_server_new(const lp2p_config *config, const lp2p_cid *dcid, const lp2p_cid *scid,
-                                const struct sockaddr *local, socklen_t local_length, const struct sockaddr *remote,
-                                socklen_t remote_length, void *session, const lp2p_events *events, void *owner,
+                                const void *local, uint32_t local_length, const void *remote,
+                                uint32_t remote_length, void *session, const lp2p_events *events, void *owner,
                                 lp2p_status *status) {
   return make(config, dcid, scid, local, local_length, remote, remote_length, session, events, owner, status, 1);
 }
@@ -174,8 +174,8 @@ void lp2p_conn_delete(lp2p_conn *self) {
 
 /* MARK: reading */
 
-lp2p_status lp2p_conn_read(lp2p_conn *self, const struct sockaddr *local, socklen_t local_length,
-                           const struct sockaddr *remote, socklen_t remote_length, const uint8_t *packet,
+lp2p_status lp2p_conn_read(lp2p_conn *self, const void *local, uint32_t local_length,
+                           const void *remote, uint32_t remote_length, const uint8_t *packet,
                            size_t length, uint8_t ecn, uint64_t now) {
   if (length == 0) {
     return LP2P_DISCARD_PACKET; /* guard (d): the header decoder asserts a byte */
@@ -252,21 +252,21 @@ lp2p_written lp2p_conn_write_datagram(lp2p_conn *self, uint8_t *destination, siz
   return written(self, n, accepted, (uint8_t)info.ecn);
 }
 
-static void give_path(const ngtcp2_path *path, const struct sockaddr **local, socklen_t *local_length,
-                      const struct sockaddr **remote, socklen_t *remote_length) {
+static void give_path(const ngtcp2_path *path, const void **local, uint32_t *local_length,
+                      const void **remote, uint32_t *remote_length) {
   *local = path->local.addr;
-  *local_length = (socklen_t)path->local.addrlen;
+  *local_length = (uint32_t)path->local.addrlen;
   *remote = path->remote.addr;
-  *remote_length = (socklen_t)path->remote.addrlen;
+  *remote_length = (uint32_t)path->remote.addrlen;
 }
 
-void lp2p_conn_last_path(lp2p_conn *self, const struct sockaddr **local, socklen_t *local_length,
-                         const struct sockaddr **remote, socklen_t *remote_length) {
+void lp2p_conn_last_path(lp2p_conn *self, const void **local, uint32_t *local_length,
+                         const void **remote, uint32_t *remote_length) {
   give_path(&self->written_path.path, local, local_length, remote, remote_length);
 }
 
-void lp2p_conn_current_path(lp2p_conn *self, const struct sockaddr **local, socklen_t *local_length,
-                            const struct sockaddr **remote, socklen_t *remote_length) {
+void lp2p_conn_current_path(lp2p_conn *self, const void **local, uint32_t *local_length,
+                            const void **remote, uint32_t *remote_length) {
   give_path(ngtcp2_conn_get_path(self->conn), local, local_length, remote, remote_length);
 }
 
@@ -433,7 +433,7 @@ uint64_t lp2p_conn_streams_left(lp2p_conn *self, int bidirectional) {
 
 /* MARK: paths and figures */
 
-lp2p_status lp2p_conn_migrate(lp2p_conn *self, const struct sockaddr *local, socklen_t local_length, uint64_t now) {
+lp2p_status lp2p_conn_migrate(lp2p_conn *self, const void *local, uint32_t local_length, uint64_t now) {
 #if LP2P_LEGACY_NGTCP2
   (void)self;
   (void)local;

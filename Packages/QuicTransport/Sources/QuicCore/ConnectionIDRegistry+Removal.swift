@@ -113,7 +113,7 @@ extension ConnectionIDRegistry {
             leave(connection, known)
         }
         let index = addresses[address, default: AddressEntry()].connections.count
-        addresses[address]?.connections.append(connection)
+        addresses[address, default: AddressEntry()].connections.append(connection)
         if records[connection] == nil {
             records[connection] = Record(isEstablished: false, address: address, indexAtAddress: index)
         } else {

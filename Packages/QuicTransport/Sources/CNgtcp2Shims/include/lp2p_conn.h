@@ -7,7 +7,6 @@
 
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/socket.h>
 
 #include "lp2p_frame_guard.h"
 
@@ -144,24 +143,26 @@ typedef struct lp2p_config {
   lp2p_frame_guard_limits guard;
 } lp2p_config;
 
+/// Addresses are `struct sockaddr`s, as pointers without a type: a Swift module must not take over the system's types.
+
 /// Makes a client. `session` is a `gnutls_session_t` that must outlive the connection; its session pointer slot is
 /// taken. `events` is copied, `owner` must outlive the connection. Returns NULL on failure with `*status` set.
 lp2p_conn *lp2p_conn_client_new(const lp2p_config *config, const lp2p_cid *dcid, const lp2p_cid *scid,
-                                const struct sockaddr *local, socklen_t local_length, const struct sockaddr *remote,
-                                socklen_t remote_length, void *session, const lp2p_events *events, void *owner,
+                                const void *local, uint32_t local_length, const void *remote,
+                                uint32_t remote_length, void *session, const lp2p_events *events, void *owner,
                                 lp2p_status *status);
 
 /// Makes a server for the client's first Initial; `dcid` is the client's source connection ID.
 lp2p_conn *lp2p_conn_server_new(const lp2p_config *config, const lp2p_cid *dcid, const lp2p_cid *scid,
-                                const struct sockaddr *local, socklen_t local_length, const struct sockaddr *remote,
-                                socklen_t remote_length, void *session, const lp2p_events *events, void *owner,
+                                const void *local, uint32_t local_length, const void *remote,
+                                uint32_t remote_length, void *session, const lp2p_events *events, void *owner,
                                 lp2p_status *status);
 
 void lp2p_conn_delete(lp2p_conn *conn);
 
 /// Feeds one datagram. An empty datagram, and on ngtcp2 0.x one from another path, is dropped.
-lp2p_status lp2p_conn_read(lp2p_conn *conn, const struct sockaddr *local, socklen_t local_length,
-                           const struct sockaddr *remote, socklen_t remote_length, const uint8_t *packet,
+lp2p_status lp2p_conn_read(lp2p_conn *conn, const void *local, uint32_t local_length,
+                           const void *remote, uint32_t remote_length, const uint8_t *packet,
                            size_t length, uint8_t ecn, uint64_t now);
 
 /// The result of one write.
@@ -189,12 +190,12 @@ lp2p_written lp2p_conn_write_datagram(lp2p_conn *conn, uint8_t *destination, siz
                                       const uint8_t *data, size_t length, uint64_t now);
 
 /// The path of the packet written last.
-void lp2p_conn_last_path(lp2p_conn *conn, const struct sockaddr **local, socklen_t *local_length,
-                         const struct sockaddr **remote, socklen_t *remote_length);
+void lp2p_conn_last_path(lp2p_conn *conn, const void **local, uint32_t *local_length,
+                         const void **remote, uint32_t *remote_length);
 
 /// The path in use.
-void lp2p_conn_current_path(lp2p_conn *conn, const struct sockaddr **local, socklen_t *local_length,
-                            const struct sockaddr **remote, socklen_t *remote_length);
+void lp2p_conn_current_path(lp2p_conn *conn, const void **local, uint32_t *local_length,
+                            const void **remote, uint32_t *remote_length);
 
 /// Tells the pacer that a burst left at `now`.
 void lp2p_conn_burst_sent(lp2p_conn *conn, uint64_t now);
@@ -243,7 +244,7 @@ uint64_t lp2p_conn_streams_left(lp2p_conn *conn, int bidirectional);
 
 /// Moves the connection to another local address. `LP2P_INVALID_STATE` where the installed library cannot do it
 /// safely.
-lp2p_status lp2p_conn_migrate(lp2p_conn *conn, const struct sockaddr *local, socklen_t local_length, uint64_t now);
+lp2p_status lp2p_conn_migrate(lp2p_conn *conn, const void *local, uint32_t local_length, uint64_t now);
 
 typedef struct lp2p_conn_stats {
   uint64_t latest_rtt;

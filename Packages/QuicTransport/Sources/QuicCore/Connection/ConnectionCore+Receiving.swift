@@ -28,14 +28,8 @@ extension ConnectionCore {
             return
         case .draining, .finished: return
         }
-        if remote != lastRemote {
-            lastRemote = remote
-            remoteSockaddr = remote.socketAddress
-        }
-        if local != lastLocal {
-            lastLocal = local
-            localSockaddr = local.socketAddress
-        }
+        if remote != lastRemote { lastRemote = remote }
+        if local != lastLocal { lastLocal = local }
         let status = withSocketAddresses { local, localLength, remote, remoteLength in
             lp2p_conn_read(
                 pointer,

@@ -123,10 +123,10 @@ extension ConnectionCore {
     }
 
     private func lastWrittenPath() -> (remote: NetworkAddress, local: NetworkAddress) {
-        var local: UnsafePointer<sockaddr>?
-        var localLength: socklen_t = 0
-        var remote: UnsafePointer<sockaddr>?
-        var remoteLength: socklen_t = 0
+        var local: UnsafeRawPointer?
+        var localLength: UInt32 = 0
+        var remote: UnsafeRawPointer?
+        var remoteLength: UInt32 = 0
         lp2p_conn_last_path(pointer, &local, &localLength, &remote, &remoteLength)
         // Almost always the path of the last datagram: compare before converting.
         let remoteAddress = NetworkAddress(

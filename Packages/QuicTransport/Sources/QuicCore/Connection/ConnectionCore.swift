@@ -80,11 +80,18 @@ public final class ConnectionCore {
 
     // MARK: path
 
-    /// The socket addresses of the last datagram, so that they are not built again for each.
-    var lastRemote: NetworkAddress
-    var lastLocal: NetworkAddress
-    var remoteSockaddr: (storage: sockaddr_storage, length: socklen_t)
-    var localSockaddr: (storage: sockaddr_storage, length: socklen_t)
+    /// The socket addresses of the last datagram, so that they are not built again for each. The C form stands in memory
+    /// of its own, because callbacks touch this object while C reads it.
+    var lastRemote: NetworkAddress {
+        didSet { remoteLength = lastRemote.store(in: remoteSockaddr) }
+    }
+    var lastLocal: NetworkAddress {
+        didSet { localLength = lastLocal.store(in: localSockaddr) }
+    }
+    private let remoteSockaddr = UnsafeMutablePointer<sockaddr_storage>.allocate(capacity: 1)
+    private let localSockaddr = UnsafeMutablePointer<sockaddr_storage>.allocate(capacity: 1)
+    private var remoteLength: socklen_t
+    private var localLength: socklen_t
 
     // MARK: life
 
@@ -137,13 +144,15 @@ public final class ConnectionCore {
         initialRemote = remote
         lastRemote = remote
         lastLocal = local
-        remoteSockaddr = remote.socketAddress
-        localSockaddr = local.socketAddress
+        remoteLength = remote.store(in: remoteSockaddr)
+        localLength = local.store(in: localSockaddr)
     }
 
     deinit {
         lp2p_conn_delete(pointer)
         vectors.deallocate()
+        remoteSockaddr.deallocate()
+        localSockaddr.deallocate()
     }
 
     /// Makes the client side of a connection.
@@ -261,19 +270,9 @@ public final class ConnectionCore {
 
     /// The addresses of the path as the C library wants them.
     func withSocketAddresses<Result>(
-        _ body: (UnsafePointer<sockaddr>, socklen_t, UnsafePointer<sockaddr>, socklen_t) -> Result
+        _ body: (UnsafeRawPointer, socklen_t, UnsafeRawPointer, socklen_t) -> Result
     ) -> Result {
-        withUnsafePointer(to: &localSockaddr.storage) { local in
-            withUnsafePointer(to: &remoteSockaddr.storage) { remote in
-                // A `sockaddr_storage` may be read as a `sockaddr` of its family.
-                body(
-                    UnsafeRawPointer(local).assumingMemoryBound(to: sockaddr.self),
-                    localSockaddr.length,
-                    UnsafeRawPointer(remote).assumingMemoryBound(to: sockaddr.self),
-                    remoteSockaddr.length
-                )
-            }
-        }
+        body(UnsafeRawPointer(localSockaddr), localLength, UnsafeRawPointer(remoteSockaddr), remoteLength)
     }
 
     // MARK: asking
@@ -330,5 +329,14 @@ public final class ConnectionCore {
         guard !identifierChanges.isEmpty else { return [] }
         defer { identifierChanges.removeAll(keepingCapacity: true) }
         return identifierChanges
+    }
+}
+
+extension NetworkAddress {
+    /// Writes the address in its C form, and returns how many bytes of it are in use.
+    fileprivate func store(in memory: UnsafeMutablePointer<sockaddr_storage>) -> socklen_t {
+        let (storage, length) = socketAddress
+        memory.initialize(to: storage)
+        return length
     }
 }

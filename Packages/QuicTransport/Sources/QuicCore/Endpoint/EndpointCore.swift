@@ -1,0 +1,189 @@
+public import Libp2pTLS
+public import PeerID
+
+/// Everything about one UDP socket that needs no I/O: which datagram belongs to which connection, who may open new ones,
+/// and what is answered without any state.
+///
+/// Feed every datagram to ``receive(_:from:to:ecn:now:)`` and act on what it returns; drive the connections as
+/// ``ConnectionCore`` says, call ``synchronize(_:)`` after each round of writing, and ``remove(_:)`` when a connection is
+/// finished. Like the connections it belongs to one thread or event loop, and time is a parameter.
+public final class EndpointCore {
+    /// What became of a datagram.
+    public enum Outcome {
+        /// It went to this connection, which may have events and something to send now.
+        case connection(ConnectionCore)
+        /// It opened this connection.
+        case opened(ConnectionCore)
+        /// Send these bytes back to where it came from.
+        case reply([UInt8])
+        /// Nothing is to be done.
+        case dropped(DropReason)
+    }
+
+    /// Why a datagram was dropped.
+    public enum DropReason: Sendable, Hashable {
+        /// It is empty or its header cannot be read.
+        case malformed
+        /// It belongs to no connection and opens none.
+        case unrouted
+        /// It would open a connection, but this endpoint only dials.
+        case notListening
+        /// It would open a connection above a limit.
+        case limited
+        /// An answer was due, but answers are rationed.
+        case rationed
+    }
+
+    /// The settings of this endpoint and its connections.
+    public let configuration: QuicConfiguration
+    /// Whether datagrams from strangers may open connections.
+    public var acceptsConnections = false
+    /// Counters since the endpoint was made.
+    public internal(set) var statistics = EndpointStatistics()
+    /// Which connection IDs lead where.
+    public internal(set) var registry = ConnectionIDRegistry<ConnectionHandle>()
+
+    let tls: TLSContext
+    let parameters: ConnectionParameters
+    let entropy: EndpointEntropy
+    var connections: [ConnectionHandle: ConnectionCore] = [:]
+    var nextHandle: UInt64 = 1
+    /// Inbound connections whose handshake is not finished, in all and by source.
+    var halfOpen: [ConnectionHandle: NetworkAddress.Source] = [:]
+    var halfOpenBySource: [NetworkAddress.Source: Int] = [:]
+    /// The IDs that clients made up, kept until their connection is gone: a late copy of a client's first packet must not
+    /// open a second connection.
+    var originalIDs: [ConnectionID: ConnectionHandle] = [:]
+    var originalIDOf: [ConnectionHandle: ConnectionID] = [:]
+    var nextSequence: [ConnectionHandle: UInt64] = [:]
+    var replyBudget: ReplyBudget
+    /// The connection of the datagram before, because datagrams come in trains.
+    var last: (id: ConnectionID, core: ConnectionCore)?
+
+    /// Makes an endpoint without connections.
+    ///
+    /// - Parameters:
+    ///   - configuration: Valid settings; see ``QuicConfiguration/validate()``.
+    ///   - tls: The identity and certificate for all connections.
+    ///   - identifiers: Makes the connection IDs; it names the event loop that this endpoint runs on.
+    ///   - random: Where all other unpredictable bytes come from. Outside of tests: `SystemRandomNumberGenerator`.
+    public init(
+        configuration: QuicConfiguration,
+        tls: TLSContext,
+        identifiers: ServerConnectionIDs,
+        random: any RandomNumberGenerator = SystemRandomNumberGenerator()
+    ) {
+        self.configuration = configuration
+        self.tls = tls
+        parameters = ConnectionParameters(configuration)
+        entropy = EndpointEntropy(identifiers: identifiers, random: random)
+        replyBudget = ReplyBudget()
+    }
+
+    /// The connections there are, closing ones included.
+    public var connectionCount: Int { connections.count }
+
+    /// Inbound connections whose handshake is not finished.
+    public var halfOpenCount: Int { halfOpen.count }
+
+    /// Every connection there is, in no particular order.
+    public var allConnections: [ConnectionCore] { Array(connections.values) }
+
+    /// A connection by its name.
+    public func connection(_ handle: ConnectionHandle) -> ConnectionCore? { connections[handle] }
+
+    // MARK: dialing
+
+    /// Opens a connection to a peer. Its first datagram is in its next batch.
+    ///
+    /// - Parameters:
+    ///   - remote: The peer's address.
+    ///   - local: The address of the socket.
+    ///   - expected: The peer that must answer, or `nil` for whoever does.
+    ///   - now: The time in nanoseconds.
+    /// - Throws: ``QuicError`` of code ``QuicError/Code/connectionLimit``, or of what the libraries report.
+    public func connect(
+        to remote: NetworkAddress,
+        from local: NetworkAddress,
+        expecting expected: PeerID?,
+        now: UInt64
+    ) throws(QuicError) -> ConnectionCore {
+        guard connections.count < configuration.endpoint.maxConnections else {
+            throw QuicError(
+                .connectionLimit,
+                "there are \(connections.count) connections already; close some, or raise endpoint.maxConnections"
+            )
+        }
+        let session: TLSSession
+        do {
+            session = try tls.makeClientSession(expecting: expected)
+        } catch {
+            throw QuicError(.security, "a TLS session could not be made", cause: error)
+        }
+        let handle = makeHandle()
+        let source = entropy.makeIdentifier()
+        let core = try ConnectionCore.client(
+            handle: handle,
+            session: session,
+            entropy: entropy,
+            parameters: parameters,
+            destination: entropy.randomIdentifier(length: 16),
+            source: source,
+            token: [],
+            remote: remote,
+            local: local,
+            now: now
+        )
+        registry.registerPending(source, for: handle, at: remote)
+        nextSequence[handle] = 1
+        connections[handle] = core
+        statistics.dialed += 1
+        return core
+    }
+
+    // MARK: keeping the registry true
+
+    /// Brings the routing up to date with what a connection did. Call it after each round of input and writing.
+    public func synchronize(_ core: ConnectionCore) {
+        for change in core.takeIdentifierChanges() {
+            switch change {
+            case .issued(let id):
+                let sequence = nextSequence[core.handle, default: 1]
+                nextSequence[core.handle] = sequence + 1
+                registry.add(id, to: core.handle, sequence: sequence)
+            case .retired(let id):
+                registry.remove(id)
+                if last?.id == id { last = nil }
+            }
+        }
+        if core.isEstablished { settle(core) }
+    }
+
+    /// The handshake is over, one way or the other: the connection does not count as half-open any more.
+    private func settle(_ core: ConnectionCore) {
+        if !registry.isEstablished(core.handle) { registry.promote(core.handle) }
+        guard let source = halfOpen.removeValue(forKey: core.handle) else { return }
+        releaseHalfOpen(source)
+        statistics.accepted += 1
+    }
+
+    private func releaseHalfOpen(_ source: NetworkAddress.Source) {
+        let count = halfOpenBySource[source, default: 1] - 1
+        halfOpenBySource[source] = count > 0 ? count : nil
+    }
+
+    /// Forgets a connection and all its IDs. Call it once the connection is finished.
+    public func remove(_ core: ConnectionCore) {
+        guard connections.removeValue(forKey: core.handle) != nil else { return }
+        registry.remove(connection: core.handle)
+        nextSequence[core.handle] = nil
+        if let original = originalIDOf.removeValue(forKey: core.handle) { originalIDs[original] = nil }
+        if let source = halfOpen.removeValue(forKey: core.handle) { releaseHalfOpen(source) }
+        if last?.core === core { last = nil }
+    }
+
+    func makeHandle() -> ConnectionHandle {
+        defer { nextHandle += 1 }
+        return ConnectionHandle(rawValue: nextHandle)
+    }
+}
