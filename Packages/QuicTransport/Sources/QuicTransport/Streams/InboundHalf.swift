@@ -137,7 +137,8 @@ struct InboundHalf<Waiter> {
 
     /// Small pieces are gathered in one chunk: a peer that sends single bytes must not make us keep an array for each.
     private mutating func append(_ chunk: consuming [UInt8]) {
-        if chunk.count < 1024, let last = chunks.last, last.count + chunk.count <= 16 << 10 {
+        // Only the count: a reference to the array itself would make the append copy it.
+        if chunk.count < 1024, let lastCount = chunks.last?.count, lastCount + chunk.count <= 16 << 10 {
             chunks[chunks.count - 1].append(contentsOf: chunk)
         } else {
             chunks.append(chunk)

@@ -83,6 +83,12 @@ struct OutboundHalf<Waiter> {
 
     // MARK: Writing
 
+    /// Whether `count` bytes can be appended now by a writer that takes no turn for it.
+    func hasRoom(for count: Int) -> Bool {
+        guard case .open = phase, turn == nil, waiting.isEmpty, !isHeld else { return false }
+        return count <= highWater - outstanding
+    }
+
     /// Asks for the turn, or whether it is still one's own.
     mutating func takeTurn(id: UInt64) -> Turn {
         if let error { return .failed(error) }

@@ -1,3 +1,4 @@
+import QuicCore
 import Synchronization
 
 /// A piece of memory at a fixed address that bytes to be sent are copied into, once.
@@ -51,6 +52,9 @@ struct OutboundSegment: Sendable {
 
     /// The first byte.
     var base: UnsafeRawPointer { UnsafeRawPointer(chunk.base + offset) }
+
+    /// The same run as the protocol core takes it.
+    var sendSegment: SendSegment { SendSegment(owner: chunk, base: base, count: count) }
 }
 
 /// Keeps the memory of large chunks for the next stream that sends much.

@@ -1,39 +1,6 @@
 import QuicCore
 import Synchronization
 
-/// A timer that was armed and can be called off.
-struct StreamTimer: Sendable {
-    /// Calls the timer off; does nothing when it has fired.
-    let cancel: @Sendable () -> Void
-}
-
-/// Arms a timer: after the duration the closure runs once, on whatever thread.
-typealias ScheduleTimeout = @Sendable (Duration, @escaping @Sendable () -> Void) -> StreamTimer
-
-/// What the loop has to do for a stream, gathered since it last asked.
-struct StreamOrders: Sendable, Equatable {
-    /// Bytes that were read: flow-control credit to give back to the peer.
-    var credit = 0
-    /// The end of the stream comes behind the segments.
-    var isEnd = false
-    /// Reset the sending half with this code.
-    var reset: UInt64?
-    /// Ask the peer to stop sending, with this code.
-    var stop: UInt64?
-}
-
-/// Byte counters of one stream.
-struct StreamCounters: Sendable, Equatable {
-    /// Bytes that arrived in order.
-    var received = 0
-    /// Bytes that arrived and wait for a reader.
-    var unread = 0
-    /// Bytes accepted by writes.
-    var written = 0
-    /// Bytes accepted by writes and not acknowledged by the peer.
-    var unacknowledged = 0
-}
-
 /// Where the tasks that use one stream and the event loop that drives it meet.
 ///
 /// Tasks call ``read(upTo:timeout:)``, ``write(_:timeout:)``, ``closeWrite(timeout:)``, ``closeRead(code:)``,
@@ -218,6 +185,7 @@ final class StreamMailbox: Sendable {
     /// - Throws: ``QuicError`` with the codes `streamClosed`, `streamReset`, `streamTimeout`, `cancelled`, or what ended
     ///   the connection. A part of the bytes may have been sent then.
     func write(_ bytes: [UInt8], timeout: Duration? = nil) async throws(QuicError) {
+        if writeAtOnce(bytes) { return }
         var offset = 0
         try await takingTurns(timeout: timeout) { outbound in
             bytes.withUnsafeBytes { bytes in
@@ -225,6 +193,17 @@ final class StreamMailbox: Sendable {
                 return offset == bytes.count
             }
         }
+    }
+
+    /// The common case without its ceremony: nobody else is writing and there is room for all of it.
+    private func writeAtOnce(_ bytes: [UInt8]) -> Bool {
+        let (isDone, wakes) = state.withLock { state -> (Bool, Bool) in
+            guard state.outbound.hasRoom(for: bytes.count) else { return (false, false) }
+            _ = bytes.withUnsafeBytes { state.outbound.append($0) }
+            return (true, state.wakesLoop())
+        }
+        if wakes { wakeLoop(self) }
+        return isDone
     }
 
     /// Ends the sending half behind everything written before. Idempotent; does nothing on a half that was reset or

@@ -137,15 +137,20 @@ final class UDPEndpoint {
             .channelOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: 65_536))
             .withBoundSocket(opened.second)
             .flatMapThrowing { channel in
-                let endpoint = UDPEndpoint(
-                    channel: channel,
-                    socket: opened.socket,
-                    localAddress: local,
-                    features: opened.features,
-                    batch: try UDPReceiveBatch(capacity: messagesPerRead)
-                )
-                try endpoint.configureChannel()
-                return NIOLoopBound(endpoint, eventLoop: eventLoop)
+                do {
+                    let endpoint = UDPEndpoint(
+                        channel: channel,
+                        socket: opened.socket,
+                        localAddress: local,
+                        features: opened.features,
+                        batch: try UDPReceiveBatch(capacity: messagesPerRead)
+                    )
+                    try endpoint.configureChannel()
+                    return NIOLoopBound(endpoint, eventLoop: eventLoop)
+                } catch {
+                    channel.close(promise: nil)
+                    throw error
+                }
             }
     }
 
