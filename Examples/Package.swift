@@ -23,6 +23,8 @@ let package = Package(
     name: "Examples",
     products: [
         .executable(name: "echo", targets: ["echo"]),
+        .executable(name: "interop-node", targets: ["interop-node"]),
+        .executable(name: "perf", targets: ["perf"]),
         .executable(name: "ping", targets: ["ping"]),
     ],
     dependencies: [
@@ -52,6 +54,8 @@ let package = Package(
             swiftSettings: settings
         ),
         .executableTarget(name: "echo", dependencies: common, swiftSettings: settings),
+        .executableTarget(name: "interop-node", dependencies: common, swiftSettings: settings),
+        .executableTarget(name: "perf", dependencies: common, swiftSettings: settings),
         .executableTarget(name: "ping", dependencies: common, swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6]

@@ -1,0 +1,101 @@
+import ArgumentParser
+import ExampleSupport
+import Host
+import Multiaddr
+import NetStream
+import PeerID
+import QuicTransport
+
+/// Measures throughput by libp2p's perf protocol, with the command line that libp2p's test plans use.
+@main
+struct Perf: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Measure throughput over libp2p QUIC (/perf/1.0.0).",
+        discussion: """
+            A server and a client, each in its own process:
+              perf --run-server --server-address 127.0.0.1:4001
+              perf --server-address 127.0.0.1:4001 --upload-bytes 1000000 --download-bytes 1000000
+            The client prints a JSON line a second with what moved since the last one, then the sums.
+            """
+    )
+
+    @Flag(help: "Serve until a signal arrives.")
+    var runServer = false
+
+    @Option(help: "Where the server listens: HOST:PORT.", transform: hostAndPort)
+    var serverAddress: Multiaddr
+
+    @Option(help: "The transport; quic-v1 is the only one.")
+    var transport = "quic-v1"
+
+    @Option(help: "How many bytes to send.")
+    var uploadBytes: UInt64 = 0
+
+    @Option(help: "How many bytes to ask for.")
+    var downloadBytes: UInt64 = 0
+
+    static func main() async { await runExample(Perf.self) }
+
+    func validate() throws {
+        guard transport == "quic-v1" else {
+            throw ValidationError("there is no transport '\(transport)' here: --transport quic-v1 is the only one")
+        }
+    }
+
+    func run() async throws {
+        // Everybody knows the server's identity, so the client can name it without being told.
+        let serverKey = try PrivateKey.ed25519(seed: [UInt8](repeating: 0, count: 32))
+        if runServer {
+            try await serve(with: serverKey)
+        } else {
+            try await measure(against: serverKey.peerID)
+        }
+    }
+}
+
+extension Perf {
+    private func serve(with key: PrivateKey) async throws {
+        let logger = makeLogger("perf")
+        let address = serverAddress
+        try await stoppingOnSignals(logger: logger) {
+            let quic = try makeTransport(identity: key, logger: logger)
+            try await withHost(identity: key, transports: [quic], listen: [address], logger: logger) { host in
+                await host.handle(PerfProtocol.name, handler: PerfProtocol.serve)
+                for address in host.listenAddresses { Output.line("listening \(address)") }
+                try await host.run()
+            }
+        }
+    }
+
+    private func measure(against server: PeerID) async throws {
+        let logger = makeLogger("perf")
+        let key = PrivateKey.ed25519()
+        let address = serverAddress.withPeerID(server)
+        let (upload, download) = (uploadBytes, downloadBytes)
+        try await stoppingOnSignals(logger: logger) {
+            let quic = try makeTransport(identity: key, logger: logger)
+            try await withHost(identity: key, transports: [quic], logger: logger) { host in
+                let report = PerfReport(upload: upload, download: download)
+                let peer = try await host.connect(to: address)
+                let stream = try await host.newStream(to: peer, protocols: [PerfProtocol.name])
+                try await PerfProtocol.measure(stream, upload: upload, download: download, report: report)
+                report.finish()
+            }
+        }
+    }
+}
+
+/// Reads `HOST:PORT` as the test plans write it; an IPv6 address stands in brackets, a name is resolved.
+private func hostAndPort(_ text: String) throws -> Multiaddr {
+    guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]) else {
+        throw ValidationError("'\(text)' is not HOST:PORT, as in 127.0.0.1:4001")
+    }
+    var host = text[..<colon]
+    if host.hasPrefix("["), host.hasSuffix("]") { host = host.dropFirst().dropLast() }
+    if let address = try? Multiaddr.quic(host: String(host), port: port) { return address }
+    do {
+        return try Multiaddr.quic(name: String(host), port: port)
+    } catch {
+        throw ValidationError("'\(host)' is neither an IP address nor a name: \(error.message)")
+    }
+}

@@ -1,0 +1,61 @@
+import ExampleSupport
+import Synchronization
+
+/// Counts what moved and prints it in the form that libp2p's test plans read: a line a second with what
+/// moved since the last one, then one with the sums. On a terminal there is a bar as well.
+final class PerfReport: Sendable {
+    private struct Counts {
+        var upload: UInt64 = 0
+        var download: UInt64 = 0
+
+        mutating func add(_ upload: Int, _ download: Int) {
+            self.upload += UInt64(upload)
+            self.download += UInt64(download)
+        }
+    }
+
+    private struct State {
+        var total = Counts()
+        var recent = Counts()
+        var since: ContinuousClock.Instant
+    }
+
+    private let started = ContinuousClock.now
+    private let state: Mutex<State>
+    private let progress: Progress
+
+    /// A report of so many bytes up and down. Its time begins now, so connecting is part of it.
+    init(upload: UInt64, download: UInt64) {
+        let (total, overflow) = upload.addingReportingOverflow(download)
+        state = Mutex(State(since: started))
+        progress = Progress(total: overflow ? nil : Int(exactly: total), always: false)
+    }
+
+    /// So many more bytes were handed to the stream, or arrived.
+    func add(upload: Int = 0, download: Int = 0) {
+        progress.advance(upload + download)
+        let now = ContinuousClock.now
+        let due: (counts: Counts, seconds: Double)? = state.withLock { state in
+            state.total.add(upload, download)
+            state.recent.add(upload, download)
+            let seconds = (now - state.since) / .seconds(1)
+            guard seconds >= 1 else { return nil }
+            defer { (state.recent, state.since) = (Counts(), now) }
+            return (state.recent, seconds)
+        }
+        if let due { line("intermediary", due.counts, seconds: due.seconds) }
+    }
+
+    /// Prints the sums.
+    func finish() {
+        let total = state.withLock { $0.total }
+        line("final", total, seconds: (ContinuousClock.now - started) / .seconds(1))
+    }
+
+    private func line(_ type: String, _ counts: Counts, seconds: Double) {
+        Output.line(
+            #"{"type":"\#(type)","timeSeconds":\#(fixed(seconds, 6)),"#
+                + #""uploadBytes":\#(counts.upload),"downloadBytes":\#(counts.download)}"#
+        )
+    }
+}
