@@ -1,3 +1,4 @@
+import CNgtcp2Shims
 import Glibc
 import QuicCore
 import Testing

@@ -1,6 +1,8 @@
+import CNgtcp2Shims
 import PeerID
-import QuicCore
 import Testing
+
+@testable import QuicCore
 
 @Suite struct QuicErrorTests {
     @Test func isEqualByItsCode() {
@@ -43,5 +45,40 @@ import Testing
         #expect(state.currentState == "reset")
         #expect(state.attemptedOperation == "write to")
         #expect(QuicError(.dial, "x", cause: reset).description.contains("because: streamReset"))
+    }
+
+    @Test func mapsEveryStatusOfTheLibraryToAnError() {
+        let internalOnes: Set<UInt32> = [
+            LP2P_OK.rawValue, LP2P_INVALID_ARGUMENT.rawValue, LP2P_NO_BUFFER.rawValue, LP2P_INTERNAL.rawValue,
+            LP2P_WRITE_MORE.rawValue, LP2P_CALLBACK_FAILURE.rawValue, LP2P_DISCARD_PACKET.rawValue,
+            LP2P_DECRYPT.rawValue, LP2P_UNKNOWN.rawValue,
+        ]
+        for status in 0...LP2P_UNKNOWN.rawValue {
+            let error = QuicError(status: lp2p_status(status), while: "testing", code: 7)
+            #expect(error.message.hasPrefix("testing: "))
+            #expect(error.quicCode == 7)
+            #expect((error.code == .internal) == internalOnes.contains(status), "\(error)")
+        }
+        #expect(QuicError(status: lp2p_status(UInt32.max), while: "testing").code == .internal)
+    }
+
+    @Test func knowsAStatusForEveryNumberOfTheLibrary() {
+        var known: Set<UInt32> = []
+        for number in Int32(-2000)...0 {
+            let status = lp2p_status_from_library(number)
+            #expect(status.rawValue <= LP2P_UNKNOWN.rawValue)
+            known.insert(status.rawValue)
+        }
+        // All but the guard's own verdict come from the library.
+        #expect(known.count == Int(LP2P_UNKNOWN.rawValue))
+    }
+
+    @Test func namesBothPeersOfAMismatch() throws {
+        let first = try PeerID(bytes: [0x12, 0x20] + [UInt8](repeating: 1, count: 32))
+        let second = try PeerID(bytes: [0x12, 0x20] + [UInt8](repeating: 2, count: 32))
+        let error = QuicError.peerMismatch(expected: first, actual: second)
+        #expect(error.expectedPeer == first)
+        #expect(error.actualPeer == second)
+        #expect(error.message.contains(first.description) && error.message.contains(second.description))
     }
 }
