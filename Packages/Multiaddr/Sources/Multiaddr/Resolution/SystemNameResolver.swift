@@ -1,7 +1,4 @@
-// A manifest that lists Multiaddr without its C helper gets everything but TXT records.
-#if canImport(CMultiaddrResolver)
 import CMultiaddrResolver
-#endif
 
 #if canImport(Glibc)
 import Glibc
@@ -79,7 +76,6 @@ public struct SystemNameResolver: NameResolver {
 
     private static func queryText(_ name: String) throws(MultiaddrError) -> [[UInt8]] {
         try checkName(name)
-        #if canImport(CMultiaddrResolver)
         // The largest DNS message there is; the library falls back to TCP by itself.
         var answer = [UInt8](repeating: 0, count: 65535)
         let length = c_multiaddr_query_txt(name, &answer, Int32(answer.count))
@@ -93,9 +89,6 @@ public struct SystemNameResolver: NameResolver {
             )
         }
         return DNSMessage.textRecords(in: answer.span.extracting(0..<min(Int(length), answer.count)))
-        #else
-        throw MultiaddrError(.resolutionFailed, "built without TXT lookups; hand in a resolver that has them")
-        #endif
     }
 
     private static func checkName(_ name: String) throws(MultiaddrError) {
