@@ -43,6 +43,7 @@ let package = Package(
             name: "ExampleSupport",
             dependencies: [
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Host", package: "Host"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Multiaddr", package: "Multiaddr"),
                 .product(name: "NIOPosix", package: "swift-nio"),

@@ -1,4 +1,18 @@
-/// What to tell the user about an error: the message of our own errors, the description of others.
+import Host
+import QuicTransport
+
+/// What to tell the user about an error: the messages of our own errors, what caused them included,
+/// and the description of others.
 func describe(_ error: any Error) -> String {
-    "\(error)"
+    switch error {
+    case let error as HostError: withCause(error.message, error.cause)
+    case let error as QuicError: withCause(error.message, error.cause)
+    default: "\(error)"
+    }
+}
+
+private func withCause(_ message: String, _ cause: (any Error)?) -> String {
+    guard let cause else { return message }
+    let reason = describe(cause)
+    return message.contains(reason) ? message : "\(message): \(reason)"
 }

@@ -40,7 +40,7 @@ public func runExample<Command: AsyncParsableCommand>(_ type: Command.Type) asyn
             Output.line(Command.fullMessage(for: error))
             exit(0)
         case .validationFailure:
-            complain(oneLine(Command.message(for: error)) + " (see --help)")
+            complain(withoutPreamble(oneLine(Command.message(for: error))) + " (see --help)")
             exit(2)
         default:
             complain(oneLine(describe(error)))
@@ -53,6 +53,14 @@ public func runExample<Command: AsyncParsableCommand>(_ type: Command.Type) asyn
 public func complain(_ text: String) {
     let name = CommandLine.arguments.first?.split(separator: "/").last.map(String.init) ?? "example"
     Output.write(Array("\(name): \(text)\n".utf8), to: STDERR_FILENO)
+}
+
+/// Our own messages name the value themselves; ArgumentParser says it again in front of them.
+private func withoutPreamble(_ text: String) -> String {
+    guard text.hasPrefix("The value '"), let invalid = text.firstRange(of: "' is invalid for '"),
+        let end = text[invalid.upperBound...].firstRange(of: "': ")
+    else { return text }
+    return String(text[end.upperBound...])
 }
 
 private func oneLine(_ text: String) -> String {
