@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
-import os
 import shutil
+import signal
 import socket
 import struct
 import subprocess
@@ -12,6 +13,7 @@ import sys
 from collections.abc import Sequence
 
 _FLAGS = ["--net", "--pid", "--fork", "--kill-child"]
+_PR_SET_PDEATHSIG = 1
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 0x1
 
 
@@ -29,7 +31,9 @@ def command() -> list[str] | None:
 
 def run_inside(isolation: Sequence[str], arguments: Sequence[str]) -> int:
     """Runs this very program again inside; returns its exit status."""
-    child = subprocess.Popen([*isolation, sys.executable, *arguments], stdin=subprocess.DEVNULL)
+    child = subprocess.Popen(
+        [*isolation, sys.executable, *arguments], stdin=subprocess.DEVNULL, preexec_fn=_die_with_parent
+    )
     try:
         return child.wait()
     except BaseException:
@@ -38,12 +42,14 @@ def run_inside(isolation: Sequence[str], arguments: Sequence[str]) -> int:
         raise
 
 
+def _die_with_parent() -> None:
+    """In the child: however this process ends, SIGKILL included, unshare ends too, and with it everything inside."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def bring_loopback_up() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as handle:
         request = struct.pack("16sh14x", b"lo", 0)
         (flags,) = struct.unpack_from("h", fcntl.ioctl(handle, _SIOCGIFFLAGS, request), 16)
         fcntl.ioctl(handle, _SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", flags | _IFF_UP))
 
-
-def has_only_loopback() -> bool:
-    return os.listdir("/sys/class/net") == ["lo"] or [name for _, name in socket.if_nameindex()] == ["lo"]
