@@ -60,13 +60,13 @@ class Machine:
         with open("/proc/cpuinfo") as information:
             names = [line.split(":", 1)[1].strip() for line in information if line.startswith("model name")]
         cores = len(os.sched_getaffinity(0))
-        return cls(
-            names[0] if names else platform.machine(), cores, platform.release(), os.getloadavg()[0], versions
-        )
+        return cls(names[0] if names else platform.machine(), cores, platform.release(), os.getloadavg()[0], versions)
 
     def __str__(self) -> str:
         versions = ", ".join(f"{name} {version}" for name, version in self.versions.items())
-        return f"{self.processor}, {self.cores} cores, Linux {self.kernel}, load {self.load:.1f} at the start; {versions}"
+        return (
+            f"{self.processor}, {self.cores} cores, Linux {self.kernel}, load {self.load:.1f} at the start; {versions}"
+        )
 
 
 def first_line(*command: str) -> str:
@@ -94,7 +94,10 @@ def text(contenders: Sequence[Contender], reference: Contender | None, machine: 
     rows = [_HEADER, *(_cells(contender, reference) for contender in contenders)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADER))]
     lines = [
-        "  ".join(cell.ljust(width) if column == 0 else cell.rjust(width) for column, (cell, width) in enumerate(zip(row, widths)))
+        "  ".join(
+            cell.ljust(width) if column == 0 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths))
+        )
         for row in rows
     ]
     against = f"ratio: median against {reference.name}" if reference else "no reference in this run"

@@ -46,7 +46,10 @@ def main() -> int:
             ]
         reference = Contender("gtlsserver → gtlsclient", size)
         entries.append((reference, ngtcp2_tools.download(tools, Path(scratch), size)))
-        versions = {"gtlsserver": tools.version, "libngtcp2": figures.first_line("pkg-config", "--modversion", "libngtcp2")}
+        versions = {
+            "gtlsserver": tools.version,
+            "libngtcp2": figures.first_line("pkg-config", "--modversion", "libngtcp2"),
+        }
         versions["GnuTLS"] = figures.first_line("pkg-config", "--modversion", "gnutls")
         if not arguments.yardstick_only:
             versions["Swift"] = figures.first_line("swift", "--version").removeprefix("Swift version ")
@@ -54,7 +57,11 @@ def main() -> int:
         for number in range(1, arguments.runs + 1):
             for contender, spec in entries:  # in turn, so that whatever else the machine does hits all alike
                 contender.runs.append(transfer(spec))
-                print(f"bench: run {number}, {contender.name}: {contender.rates[-1]:.0f} MiB/s", file=sys.stderr, flush=True)
+                print(
+                    f"bench: run {number}, {contender.name}: {contender.rates[-1]:.0f} MiB/s",
+                    file=sys.stderr,
+                    flush=True,
+                )
     contenders = [contender for contender, _ in entries]
     show = figures.as_json if arguments.json else figures.markdown if arguments.markdown else figures.text
     print(show(contenders, reference, machine, f"scripts/bench --runs {arguments.runs} --size {arguments.size}"))

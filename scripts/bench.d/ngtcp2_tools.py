@@ -58,7 +58,9 @@ def install() -> Tools:
 
 def _unpack(target: Path, stamp: Path) -> None:
     if not shutil.which("apt-get"):
-        raise InstallError("gtlsserver and gtlsclient (ngtcp2's GnuTLS examples) are not on the PATH, and there is no apt")
+        raise InstallError(
+            "gtlsserver and gtlsclient (ngtcp2's GnuTLS examples) are not on the PATH, and there is no apt"
+        )
     shutil.rmtree(_FOLDER, ignore_errors=True)
     archives = _FOLDER / "archives"
     (archives / "partial").mkdir(parents=True)

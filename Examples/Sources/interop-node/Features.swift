@@ -24,6 +24,7 @@ func tryFeatures(of address: Multiaddr, from host: BasicHost) async -> Results {
     _ = await results.attempt(.echo) { try await echo(Array("the quick brown fox\n".utf8), to: peer, from: host) }
     _ = await results.attempt(.bigEcho) { try await echo(randomBytes(1 << 20), to: peer, from: host) }
     _ = await results.attempt(.halfClose) { try await halfClose(randomBytes(1 << 16), to: peer, from: host) }
+    _ = await results.attempt(.wrongID) { try await refuseWrongPeer(at: address, from: host) }
     return results
 }
 
@@ -78,6 +79,19 @@ private func halfClose(_ bytes: [UInt8], to peer: PeerID, from host: BasicHost) 
         throw error
     }
     return "\(bytes.count) bytes read after our FIN, then the peer's"
+}
+
+/// Expects somebody else at the address: connecting has to fail, and to say whom it expected and whom it found.
+private func refuseWrongPeer(at address: Multiaddr, from host: BasicHost) async throws -> String {
+    let other = PrivateKey.ed25519().peerID
+    do {
+        _ = try await host.connect(to: address.withPeerID(other))
+    } catch {
+        let names = [other.description, address.peerID?.description ?? ""]
+        try expect(names.allSatisfy("\(error)".contains), "refused, but without naming both peers: \(error)")
+        return "refused, both peers named"
+    }
+    throw ExampleError("connected although \(other) was expected")
 }
 
 private func randomBytes(_ count: Int) -> [UInt8] {

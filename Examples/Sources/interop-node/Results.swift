@@ -7,6 +7,7 @@ enum Feature: String, CaseIterable, CodingKeyRepresentable, Codable, Sendable {
     case handshake, identify, ping, echo
     case bigEcho = "echo-1MiB"
     case halfClose = "half-close"
+    case wrongID = "wrong-id"
 }
 
 /// How it went, in the form that all nodes print.

@@ -100,6 +100,16 @@ async def _round_trip(daemon: Daemon, peer: str, sent: bytes) -> str:
     return node.check_echo(sent, received)
 
 
+async def _wrong_id(daemon: Daemon, transport: str) -> str:
+    try:
+        await daemon.connect(node.OTHER_PEER, transport)
+    except DaemonError as error:
+        if "mismatch" in str(error):
+            return "refused: peer id mismatch"
+        raise
+    raise ValueError("connected although another peer was expected")
+
+
 async def _dial(binary: Path, address: str) -> int:
     results = node.Results()
     transport, peer = wire.split_peer(address)
@@ -127,7 +137,11 @@ async def _dial(binary: Path, address: str) -> int:
                     results.failed(feature, error)
             except Exception as error:
                 results.failed(feature, error)
-    results.absent(node.HALF_CLOSE, _NO_HALF_CLOSE)
+        results.absent(node.HALF_CLOSE, _NO_HALF_CLOSE)
+        try:
+            results.passed(node.WRONG_ID, await asyncio.wait_for(_wrong_id(daemon, transport), node.STEP_TIMEOUT))
+        except Exception as error:
+            results.failed(node.WRONG_ID, error)
     return results.finish()
 
 

@@ -21,18 +21,22 @@ from dataclasses import dataclass, field
 
 from wire import Identify
 
-HANDSHAKE, IDENTIFY, PING, ECHO, BIG_ECHO, HALF_CLOSE = FEATURES = (
+HANDSHAKE, IDENTIFY, PING, ECHO, BIG_ECHO, HALF_CLOSE, WRONG_ID = FEATURES = (
     "handshake",
     "identify",
     "ping",
     "echo",
     "echo-1MiB",
     "half-close",
+    "wrong-id",
 )
 
 ECHO_PROTOCOL = "/echo/1.0.0"
 IDENTIFY_PROTOCOL = "/ipfs/id/1.0.0"
 PING_PROTOCOL = "/ipfs/ping/1.0.0"
+
+OTHER_PEER = "12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN"
+"""Somebody who is never there: a dialer that expects this peer has to refuse the listener (`wrong-id`)."""
 
 PING_COUNT = 3
 PING_SIZE = 32

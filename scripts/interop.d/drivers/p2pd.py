@@ -89,27 +89,24 @@ class Daemon:
                 return
         raise DaemonError(f"p2pd ended with status {await self._process.wait()} before it was ready")
 
-    async def _request(self, *fields: tuple[int, int | bytes]) -> tuple[bytes, asyncio.StreamReader, asyncio.StreamWriter]:
+    async def _request(
+        self, *fields: tuple[int, int | bytes]
+    ) -> tuple[bytes, asyncio.StreamReader, asyncio.StreamWriter]:
         reader, writer = await asyncio.open_unix_connection(str(self._control), limit=1 << 20)
         body = wire.message(*fields)
         writer.write(wire.encode_uvarint(len(body)) + body)
         answer = await _read_message(reader)
-        for number, value in wire.fields(answer):
-            if number == 2 and isinstance(value, bytes):
-                writer.close()
-                raise DaemonError(next((v.decode() for n, v in wire.fields(value) if n == 1), "no reason given"))
+        for error in wire.nested(answer, 2):
+            writer.close()
+            raise DaemonError(next((text.decode() for text in wire.nested(error, 1)), "no reason given"))
         return answer, reader, writer
 
     async def _identify(self) -> None:
         answer, _, writer = await self._request((1, _IDENTIFY))
         writer.close()
-        for number, value in wire.fields(answer):
-            if number == 4 and isinstance(value, bytes):
-                for inner, data in wire.fields(value):
-                    if inner == 1:
-                        self.peer = wire.base58_encode(data)
-                    elif inner == 2:
-                        self.addresses.append(wire.multiaddr_decode(data))
+        for identity in wire.nested(answer, 4):
+            self.peer = wire.base58_encode(next(wire.nested(identity, 1)))
+            self.addresses = [wire.multiaddr_decode(address) for address in wire.nested(identity, 2)]
 
     async def connect(self, peer: str, transport: str) -> None:
         """Dials; the handshake has succeeded when this returns."""
@@ -139,10 +136,11 @@ class Daemon:
         _, _, writer = await self._request((1, _STREAM_HANDLER), (4, body))
         writer.close()
 
-
     async def identified(self) -> int:
         """How many peers the daemon's own identify service has understood so far."""
-        text = await asyncio.to_thread(lambda: urllib.request.urlopen(f"http://{self._metrics}/metrics", timeout=5).read())
+        text = await asyncio.to_thread(
+            lambda: urllib.request.urlopen(f"http://{self._metrics}/metrics", timeout=5).read()
+        )
         wanted = b'libp2p_eventbus_events_emitted_total{event="EvtPeerIdentificationCompleted"} '
         return sum(int(float(line[len(wanted) :])) for line in text.splitlines() if line.startswith(wanted))
 

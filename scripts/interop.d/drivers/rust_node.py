@@ -147,6 +147,7 @@ def _dial(address: str) -> int:
             results.failed(feature, error)
     for feature in (node.ECHO, node.BIG_ECHO, node.HALF_CLOSE):
         results.absent(feature, _no_streams())
+    results.absent(node.WRONG_ID, "lattica does not say why a dial failed")
     return results.finish()
 
 

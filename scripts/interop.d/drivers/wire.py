@@ -140,6 +140,11 @@ def multiaddr_decode(data: bytes) -> str:
     return text
 
 
+def nested(data: bytes, number: int) -> Iterator[bytes]:
+    """The length-delimited fields of that number."""
+    return (value for found, value in fields(data) if found == number and isinstance(value, bytes))
+
+
 @dataclass
 class Identify:
     """What an identify message says (https://github.com/libp2p/specs/tree/master/identify)."""

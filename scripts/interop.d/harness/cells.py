@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-FEATURES = ("handshake", "identify", "ping", "echo", "echo-1MiB", "half-close")
+FEATURES = ("handshake", "identify", "ping", "echo", "echo-1MiB", "half-close", "wrong-id")
 
 PASS, FAIL, ABSENT = "pass", "fail", "absent"
 

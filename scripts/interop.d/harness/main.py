@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from pathlib import Path
 
 import isolate
 import pair
 import report
 from install import InstallError
-from peers import OURS, PEERS, Peer, swift
+from peers import PEERS, Peer, swift
 
 _INSIDE = "--inside-namespace"
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="interop", description="Runs this repository against other implementations.")
-    parser.add_argument("--peers", default=",".join(PEERS), metavar="NAMES", help="which peers, by comma (default: all)")
-    parser.add_argument("--drivers-only", action="store_true", help="only the peers among themselves: proves the drivers")
+    parser.add_argument(
+        "--peers", default=",".join(PEERS), metavar="NAMES", help="which peers, by comma (default: all)"
+    )
+    parser.add_argument(
+        "--drivers-only", action="store_true", help="only the peers among themselves: proves the drivers"
+    )
     parser.add_argument("--install-only", action="store_true", help="install the peers and stop")
     parser.add_argument("--node", type=Path, help="our node, built")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
@@ -10,6 +11,7 @@ import subprocess
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from typing import IO
 
 from cells import ABSENT, FAIL, FEATURES, Cell, Row
@@ -59,19 +61,15 @@ class _Process:
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
         status: int | None = None
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             status = self._process.wait(timeout=_STOP_TIMEOUT)
-        except subprocess.TimeoutExpired:
-            pass
         self.kill()
         return status, time.monotonic() - begun
 
     def kill(self) -> None:
         """Ends whatever is left of its process group."""
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self._process.wait()
 
     def errors(self) -> str:
@@ -99,7 +97,7 @@ def run(listener: Peer, dialer: Peer) -> Row:
         row.output["listener"] = serving.errors()
     for feature in FEATURES:
         cell = row.cells.setdefault(feature, Cell(FAIL, "not reached"))
-        if cell.status == ABSENT and feature not in (*listener.lacks, *dialer.lacks):
+        if cell.status == ABSENT and feature not in (*listener.lacks, *dialer.lacks, *dialer.never_tries):
             row.cells[feature] = Cell(FAIL, f"called absent, but both have it: {cell.detail}")
     row.seconds = time.monotonic() - begun
     return row
@@ -107,7 +105,8 @@ def run(listener: Peer, dialer: Peer) -> Row:
 
 def _address(listener: _Process) -> tuple[str, dict[str, str]]:
     """Waits for `listening ADDR`; returns the address and what the listener says it cannot serve."""
-    deadline, missing = time.monotonic() + _START_TIMEOUT, {}
+    deadline = time.monotonic() + _START_TIMEOUT
+    missing: dict[str, str] = {}
     while (line := listener.next_line(deadline)) is not None:
         if line.startswith("listening "):
             return line.split(" ", 1)[1], missing
@@ -117,7 +116,7 @@ def _address(listener: _Process) -> tuple[str, dict[str, str]]:
     raise ValueError("the listener ended before it listened")
 
 
-def _dial(row: Row, dialer: Peer, address: str, options: tuple[str, ...] | list[str]) -> None:
+def _dial(row: Row, dialer: Peer, address: str, options: Sequence[str]) -> None:
     process = _Process(dialer, "dial", address, *options)
     deadline = time.monotonic() + _DIAL_TIMEOUT
     try:

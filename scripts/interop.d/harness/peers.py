@@ -31,6 +31,8 @@ class Peer:
     """What our node has to be told for this peer to talk to it."""
     lacks: Sequence[str] = ()
     """The features it does not have; an `absent` cell anywhere else is a fail."""
+    never_tries: Sequence[str] = ()
+    """The features it does not try as a dialer."""
     talks_to: Sequence[str] | None = None
     """Whom it accepts; everybody when None."""
 
@@ -44,7 +46,12 @@ def swift(binary: Path) -> Peer:
 
 def _python() -> Peer:
     folder = install.virtual_environment("py", ["libp2p==0.8.1"], constraints="py-constraints.txt")
-    return Peer("py", "py-libp2p 0.8.1", [install.python(folder), str(_DRIVERS / "py_node.py")])
+    return Peer(
+        "py",
+        "py-libp2p 0.8.1",
+        [install.python(folder), str(_DRIVERS / "py_node.py")],
+        never_tries=("wrong-id",),
+    )
 
 
 def _go() -> Peer:
@@ -69,6 +76,7 @@ def _rust() -> Peer:
         needs_isolation="lattica asks public STUN servers for its address whenever it starts",
         asks_of_others=("--protocol-version", "/lattica/1.0.0"),
         lacks=("echo", "echo-1MiB", "half-close"),
+        never_tries=("wrong-id",),
         talks_to=(OURS, "rust"),  # the others cannot be told to announce its protocol version
     )
 
