@@ -51,7 +51,7 @@ public final class BasicHost: Sendable {
     let transports: [any Transport]
     let logger: Logger
     let metrics = HostMetrics()
-    let events_ = EventHub()
+    let hub = EventHub()
     let state = Mutex(State())
     let jobs: AsyncStream<Job>
     let jobInput: AsyncStream<Job>.Continuation
@@ -157,7 +157,7 @@ public final class BasicHost: Sendable {
             state.listeners = []
             state.handlers = HandlerRegistry()
         }
-        events_.finish()
+        hub.finish()
         whenClosed.fulfil(.success(()))
     }
 
@@ -193,7 +193,7 @@ public final class BasicHost: Sendable {
             throw Self.closedError
         }
         let addresses = listener.addresses.map { $0.withPeerID(peerID) }
-        for address in addresses { events_.emit(.listening(address)) }
+        for address in addresses { hub.emit(.listening(address)) }
         scheduleIdentifyPush()
         return addresses
     }
@@ -205,7 +205,7 @@ public final class BasicHost: Sendable {
     }
 
     /// What happens to the host from now on.
-    public func events() -> HostEvents { events_.subscribe() }
+    public func events() -> HostEvents { hub.subscribe() }
 
     // MARK: Handlers
 

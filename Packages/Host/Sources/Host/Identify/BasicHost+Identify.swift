@@ -44,7 +44,7 @@ extension BasicHost {
         } catch let error as HostError {
             guard !connection.muxed.isClosed, error.code != .cancelled else { return }
             logger.debug("identify failed", metadata: ["peer": "\(connection.peer)", "error": "\(error)"])
-            events_.emit(.identifyFailed(connection.peer, error))
+            hub.emit(.identifyFailed(connection.peer, error))
         } catch {}
     }
 
@@ -87,7 +87,7 @@ extension BasicHost {
             key: stream.connection.remotePublicKey
         )
         peerStore.record(info)
-        events_.emit(.identified(info))
+        hub.emit(.identified(info))
         return info
     }
 

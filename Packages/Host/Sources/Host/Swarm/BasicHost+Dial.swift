@@ -102,7 +102,7 @@ extension BasicHost {
                     result = .failure(error)
                     if error.code != .cancelled {
                         self.metrics.dialsFailed.increment()
-                        self.events_.emit(.dialFailed(key.peer, error))
+                        self.hub.emit(.dialFailed(key.peer, error))
                     }
                 }
                 self.state.withLock { if $0.dials[key] === dial { $0.dials[key] = nil } }

@@ -9,28 +9,33 @@ extension BasicHost {
     func serve(_ listener: any Listener) async {
         var failures = 0
         accepting: while !Task.isCancelled {
+            let muxed: any MuxedConnection
             do {
-                let connection = try await listener.accept()
+                muxed = try await listener.accept()
                 failures = 0
-                _ = try await adopt(connection)
             } catch {
                 switch (error as? any ClassifiedStreamError)?.streamFailureKind {
                 case .closed, .cancelled, .connectionClosed: break accepting
                 case .timeout: continue
                 default: break
                 }
-                if let error = error as? HostError, error.code == .connectionLimit { continue }
-                if let error = error as? HostError, error.code == .closed { break accepting }
                 failures += 1
                 logger.warning("a connection was not accepted", metadata: ["error": "\(error)"])
                 // A listener that only fails is of no use.
-                if failures >= 100 { break accepting }
+                guard failures < 100 else { break accepting }
+                continue
+            }
+            do throws(HostError) {
+                _ = try await adopt(muxed)
+            } catch {
+                logger.debug("a connection was refused", metadata: ["error": "\(error)"])
+                if error.code == .closed { break accepting }
             }
         }
         let addresses = listener.addresses
         await uncancelled { await listener.close() }
         state.withLock { state in state.listeners.removeAll { $0 === listener } }
-        for address in addresses { events_.emit(.stoppedListening(address.withPeerID(peerID))) }
+        for address in addresses { hub.emit(.stoppedListening(address.withPeerID(peerID))) }
     }
 
     /// Takes a new connection into the host, or closes it when it does not fit.
@@ -68,7 +73,7 @@ extension BasicHost {
         guard let connection else { throw Self.closedError }
         metrics.connectionsOpened.increment()
         if muxed.direction == .outbound { peerStore.add([muxed.remoteAddress], for: peer) }
-        events_.emit(.connected(connection.info))
+        hub.emit(.connected(connection.info))
         guard submit({ await self.serve(connection) }) else {
             forget(connection)
             await uncancelled { await muxed.close(code: .shutdown, reason: "the host shuts down") }
@@ -122,7 +127,7 @@ extension BasicHost {
             "a connection ended",
             metadata: ["peer": "\(connection.peer)", "code": "\(reason.code)", "byPeer": "\(reason.byPeer)"]
         )
-        events_.emit(.disconnected(connection.info, reason: reason))
+        hub.emit(.disconnected(connection.info, reason: reason))
     }
 
     /// Negotiates and handles one inbound stream. One child task of its connection. Gives the turn to negotiate back.
@@ -175,7 +180,8 @@ extension BasicHost {
             try await handler(stream)
             if !stream.state.isEnd { try await stream.close() }
         } catch {
-            let isOver = stream.state == .reset || stream.state == .failed
+            // Somebody broke the stream off or the host shuts down: not worth a line.
+            let isOver = stream.state == .reset || stream.state == .failed || Task.isCancelled
             stream.reset(code: Task.isCancelled ? .shutdown : Self.resetCode(for: error))
             logger.log(
                 level: isOver ? .debug : .info,

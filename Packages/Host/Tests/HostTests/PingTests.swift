@@ -1,0 +1,83 @@
+import Host
+import Multiaddr
+import NetStream
+import NetStreamTesting
+import PeerID
+import Testing
+
+@Suite(.timeLimit(.minutes(1))) struct PingTests {
+    struct Samples: Decodable {
+        struct Ping: Decodable {
+            struct Example: Decodable {
+                var request: String
+                var response: String
+            }
+            var payloadLength: Int
+            var example: Example
+        }
+        var ping: Ping
+    }
+
+    @Test func theSampleComesBackManyTimes() async throws {
+        let sample = try vectors("app_protocol_samples.json", as: Samples.self).ping
+        #expect(PingProtocol.payloadSize == sample.payloadLength)
+        try await withTwoHosts { server, client in
+            let peer = try await client.connect(to: server.address)
+            let stream = try await client.newStream(to: peer, protocols: [PingProtocol.name])
+            for round in 0..<50 {
+                let request = bytes(hex: sample.example.request)
+                // In one piece or in two.
+                try await stream.write(Array(request.prefix(round % 32 + 1)))
+                try await stream.write(Array(request.dropFirst(round % 32 + 1)))
+                #expect(try await stream.readExactly(32) == bytes(hex: sample.example.response))
+            }
+            try await stream.closeWrite()
+            #expect(try await stream.read() == nil)
+        }
+    }
+
+    @Test func pingsAreServedOnSoManyStreamsOnly() async throws {
+        let clock = ManualClock()
+        var configuration = HostConfiguration()
+        configuration.clock = clock
+        try await withTwoHosts(configuration) { server, client in
+            let peer = try await client.connect(to: server.address)
+            var sessions: [PingSession] = []
+            for _ in 0..<2 {
+                let session = try await client.pingSession(with: peer)
+                _ = try await session.ping()
+                sessions.append(session)
+            }
+            let third = try await client.newStream(to: peer, protocols: [PingProtocol.name])
+            try await third.write([UInt8](repeating: 0, count: 32))
+            let error = await #expect(throws: NetStreamError.self) {
+                try await clock.ticking(by: .seconds(1)) { _ = try await third.readExactly(32) }
+            }
+            #expect(error?.streamCode == StreamErrorCode.resourceLimitExceeded.rawValue)
+            // The others go on, and a free place is used again.
+            for session in sessions { #expect(try await session.ping() > .zero) }
+            await sessions[0].close()
+            #expect(try await client.ping(peer) > .zero)
+        }
+    }
+
+    @Test func wrongAnswersAreSaidSo() async throws {
+        try await withTwoHosts { server, client in
+            await server.handle(PingProtocol.name) { stream in
+                _ = try await stream.readExactly(32)
+                try await stream.write([UInt8](repeating: 0, count: 32))
+            }
+            let peer = try await client.connect(to: server.address)
+            #expect(await code { _ = try await client.ping(peer) } == .pingFailed)
+        }
+    }
+
+    @Test func pingCanBeSwitchedOff() async throws {
+        var configuration = HostConfiguration()
+        configuration.servesPing = false
+        try await withTwoHosts(configuration) { server, client in
+            let peer = try await client.connect(to: server.address)
+            #expect(await code { _ = try await client.ping(peer) } == .protocolsNotSupported)
+        }
+    }
+}
