@@ -34,6 +34,8 @@ public final class BasicHost: Sendable {
         var dials: [DialKey: SharedResult<HostConnection>] = [:]
         var handlers = HandlerRegistry()
         var pingSlots: [PeerID: (semaphore: AsyncSemaphore, users: Int)] = [:]
+        var backOff = DialBackOff()
+        var protections: [PeerID: Set<String>] = [:]
         var isPushNeeded = false
         var isPushing = false
         var recordSequence: UInt64 = 0
@@ -81,6 +83,8 @@ public final class BasicHost: Sendable {
         self.logger = logger
         peerStore = PeerStore(capacity: configuration.rememberedPeers)
         (jobs, jobInput) = AsyncStream.makeStream(of: Job.self)
+        // An interest that never ends: the wait for the end is not given up when a waiting task is cancelled.
+        _ = whenClosed.join()
         installOwnProtocols()
     }
 

@@ -19,8 +19,34 @@ public struct HostConfiguration: Sendable {
         /// Which of several connections to a peer carries a new stream.
         public var choice: ConnectionChoice = .roundRobin
 
+        /// How long an address of the peer store is left alone after its n-th failure in a row: this, and n² seconds.
+        /// 5 s. Addresses that a caller names are always dialled.
+        public var dialBackOff: Duration = .seconds(5)
+        /// The longest such pause. 5 min.
+        public var longestDialBackOff: Duration = .seconds(300)
+        /// When and how far the number of connections is cut down. Not at all by default.
+        public var trimming: Trimming?
+
         /// The defaults.
         public static let defaults = Connections()
+    }
+
+    /// How the number of connections is kept down: above the high water those with the fewest streams are closed, the
+    /// oldest first among equals, until the low water is reached.
+    public struct Trimming: Sendable, Hashable {
+        /// How many connections are left.
+        public var lowWater: Int
+        /// From how many on connections are closed.
+        public var highWater: Int
+        /// Connections younger than this are kept.
+        public var gracePeriod: Duration
+
+        /// The defaults are those of go-libp2p: 160, 192, one minute.
+        public init(lowWater: Int = 160, highWater: Int = 192, gracePeriod: Duration = .seconds(60)) {
+            self.lowWater = lowWater
+            self.highWater = highWater
+            self.gracePeriod = gracePeriod
+        }
     }
 
     /// How one of several connections to the same peer is chosen.
@@ -69,6 +95,8 @@ public struct HostConfiguration: Sendable {
         public static let defaults = Identify()
     }
 
+    /// Who may be dialled and who may connect. Everybody by default.
+    public var gater = ConnectionGater()
     /// Connections.
     public var connections = Connections.defaults
     /// Streams.
@@ -113,9 +141,19 @@ public struct HostConfiguration: Sendable {
         let staggers = [
             ("connections.dialStagger", connections.dialStagger),
             ("connections.privateDialStagger", connections.privateDialStagger),
+            ("connections.dialBackOff", connections.dialBackOff),
+            ("connections.longestDialBackOff", connections.longestDialBackOff),
         ]
         for (name, value) in staggers where value < .zero {
             throw HostError(.invalidConfiguration, "\(name) is \(value), but must not be negative")
+        }
+        if let trimming = connections.trimming {
+            guard trimming.lowWater >= 0, trimming.highWater >= trimming.lowWater, trimming.gracePeriod >= .zero else {
+                throw HostError(
+                    .invalidConfiguration,
+                    "connections.trimming needs 0 <= lowWater <= highWater and a grace period that is not negative"
+                )
+            }
         }
         let texts = [
             ("identify.protocolVersion", identify.protocolVersion), ("identify.agentVersion", identify.agentVersion),

@@ -25,6 +25,10 @@ public struct HostError: Error, Sendable {
         public static let noTransport = Code("noTransport")
         /// Every address of the peer failed; see ``HostError/cause`` for the last failure.
         public static let dialFailed = Code("dialFailed")
+        /// The known addresses failed not long ago; they are not dialled again before some time.
+        public static let dialBackOff = Code("dialBackOff")
+        /// The connection gater does not allow it.
+        public static let gated = Code("gated")
         /// Too many connections, in all or with this peer.
         public static let connectionLimit = Code("connectionLimit")
         /// There is no connection to the peer.

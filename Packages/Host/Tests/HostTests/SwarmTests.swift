@@ -204,6 +204,119 @@ final class StuckTransport: Transport {
         }
     }
 
+    @Test func addressesThatFailedRestForAWhile() async throws {
+        let address: Multiaddr = "/ip4/192.0.2.1/udp/1/quic-v1"
+        try await withStuckHost(failing: [address]) { host, transport, clock in
+            // A named address is dialled each time; from the peer store it rests.
+            for count in 1...2 {
+                #expect(await code { try await host.connect(to: stranger, addresses: [address]) } == .dialFailed)
+                #expect(transport.dials.count == count)
+            }
+            #expect(await code { try await host.connect(to: stranger) } == .dialBackOff)
+            #expect(await code { _ = try await host.newStream(to: stranger, protocols: ["/a"]) } == .dialBackOff)
+            clock.advance(by: .seconds(8))
+            #expect(await code { try await host.connect(to: stranger) } == .dialBackOff)
+            // After the second failure in a row: 5 s + 2² s.
+            clock.advance(by: .seconds(1))
+            #expect(await code { try await host.connect(to: stranger) } == .dialFailed)
+            #expect(transport.dials.count == 3)
+        }
+        #expect(DialBackOff.pause(after: 1, base: .seconds(5), longest: .seconds(300)) == .seconds(6))
+        #expect(DialBackOff.pause(after: 100, base: .seconds(5), longest: .seconds(300)) == .seconds(300))
+        #expect(DialBackOff.pause(after: .max, base: .seconds(5), longest: .seconds(300)) == .seconds(300))
+    }
+
+    @Test func theGaterIsAsked() async throws {
+        let network = MemoryNetwork()
+        let (key, peerKey) = (PrivateKey.ed25519(), PrivateKey.ed25519())
+        let peer = MemoryTransport(identity: peerKey, network: network)
+        let listener = try await peer.listen(on: "/memory/77")
+        let gates: [(ConnectionGater, isInboundRefused: Bool)] = [
+            (ConnectionGater(allowsDialingPeer: { $0 != peerKey.peerID }), false),
+            (ConnectionGater(allowsDialingAddress: { $0.withoutPeerID != "/memory/77" }), false),
+            (ConnectionGater(allowsConnection: { $0.peer != peerKey.peerID }), true),
+        ]
+        for (gater, isInboundRefused) in gates {
+            var configuration = HostConfiguration()
+            configuration.gater = gater
+            try await withHost(
+                identity: key,
+                transports: [MemoryTransport(identity: key, network: network)],
+                listen: ["/memory/0"],
+                configuration: configuration
+            ) { host in
+                let address = try #require(listener.addresses.first)
+                #expect(await code { try await host.connect(to: address.withPeerID(peerKey.peerID)) } == .gated)
+                let connection = try await peer.dial(host.address)
+                if isInboundRefused {
+                    #expect(await connection.waitUntilClosed().code == ConnectionErrorCode.gated.rawValue)
+                } else {
+                    // The host asks who it is: the connection is in use.
+                    _ = try await connection.acceptStream()
+                }
+            }
+        }
+    }
+
+    @Test func surplusConnectionsAreClosed() async throws {
+        let clock = ManualClock()
+        var configuration = HostConfiguration()
+        configuration.clock = clock
+        configuration.identify.runsOnConnect = false
+        configuration.connections.trimming = .init(lowWater: 2, highWater: 4, gracePeriod: .seconds(10))
+        let network = MemoryNetwork()
+        let key = PrivateKey.ed25519()
+        try await withHost(
+            identity: key,
+            transports: [MemoryTransport(identity: key, network: network)],
+            listen: ["/memory/0"],
+            configuration: configuration
+        ) { host in
+            var events = host.events().makeAsyncIterator()
+            var ends: [any MuxedConnection] = []
+            func connect() async throws {
+                let peer = MemoryTransport(identity: .ed25519(), network: network)
+                ends.append(try await peer.dial(host.address))
+                while let event = await events.next() {
+                    if case .connected = event { break }
+                }
+            }
+            for _ in 0..<4 { try await connect() }
+            // The first is protected, the second is in use; all are past the grace period but the last.
+            host.protect(ends[0].localPeer, tag: "friend")
+            let used = try #require(host.openConnection(to: ends[1].localPeer))
+            let stream = try await used.wrap(used.muxed.openStream())
+            clock.advance(by: .seconds(10))
+            try await connect()
+            var closed: Set<PeerID> = []
+            while closed.count < 3, let event = await events.next() {
+                if case .disconnected(let info, let reason) = event {
+                    #expect(reason.code == ConnectionErrorCode.garbageCollected.rawValue)
+                    closed.insert(info.peer)
+                }
+            }
+            // Five less two: the idle ones first, then the one in use; neither the protected nor the young one.
+            #expect(closed == Set([ends[1], ends[2], ends[3]].map(\.localPeer)))
+            #expect(!ends[0].isClosed && !ends[4].isClosed)
+            #expect(host.isProtected(ends[0].localPeer))
+            #expect(!host.unprotect(ends[0].localPeer, tag: "friend"))
+            #expect(!host.isProtected(ends[0].localPeer))
+            stream.reset()
+        }
+    }
+
+    @Test func twoThatDialEachOtherAreConnected() async throws {
+        try await withTwoHosts { server, client in
+            try await client.listen(on: "/memory/0")
+            let (there, here) = (try server.address, try client.address)
+            async let first = client.connect(to: there)
+            async let second = server.connect(to: here)
+            #expect(try await (first, second) == (server.peerID, client.peerID))
+            #expect(try await client.ping(server.peerID) > .zero)
+            #expect(try await server.ping(client.peerID) > .zero)
+        }
+    }
+
     // MARK: Connections
 
     @Test func connectionsWithOnePeerAreLimited() async throws {
@@ -432,6 +545,9 @@ final class StuckTransport: Transport {
             ("identify.timeout", { $0.identify.timeout = .zero }),
             ("identify.agentVersion", { $0.identify.agentVersion = String(repeating: "x", count: 257) }),
             ("identify.protocolVersion", { $0.identify.protocolVersion = String(repeating: "x", count: 257) }),
+            ("connections.trimming", { $0.connections.trimming = .init(lowWater: 3, highWater: 2) }),
+            ("connections.dialBackOff", { $0.connections.dialBackOff = .seconds(-1) }),
+            ("connections.longestDialBackOff", { $0.connections.longestDialBackOff = .seconds(-1) }),
             ("pingStreamsPerPeer", { $0.pingStreamsPerPeer = 0 }),
             ("rememberedPeers", { $0.rememberedPeers = 0 }),
         ]

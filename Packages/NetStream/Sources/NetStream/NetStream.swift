@@ -214,9 +214,11 @@ public final class NetStream: Sendable {
 
     /// Takes a failure of the muxed stream into the state machine and gives the error to throw.
     func absorb(_ error: any Error, during operation: StreamOperation) -> NetStreamError {
-        let kind =
+        var kind =
             (error as? any ClassifiedStreamError)?.streamFailureKind
             ?? (error is CancellationError ? .cancelled : .other)
+        // The connection's own time was over, not that of this operation: there is nothing to try again.
+        if kind == .timeout, connection.isClosed { kind = .connectionClosed(code: 0, byPeer: false) }
         let (event, code, end) = Self.meaning(of: kind, during: operation, cause: error)
         let (action, isTerminal, before) = shared.withLock { shared in
             let before = shared.machine.state

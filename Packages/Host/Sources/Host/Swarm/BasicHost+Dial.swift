@@ -38,12 +38,28 @@ extension BasicHost {
         try checkOpen()
         guard peer != peerID else { throw HostError(.dialSelf, "\(peer) is this host itself") }
         if let connection = openConnection(to: peer) { return connection }
+        guard configuration.gater.allowsDialingPeer(peer) else {
+            throw HostError(.gated, "the connection gater refuses to dial \(peer)")
+        }
+        let settings = configuration.connections
+        let stored = peerStore.addresses(of: peer).reversed().map { $0.withPeerID(peer) }
         if !addresses.isEmpty { peerStore.add(addresses, for: peer) }
-        let known = addresses + peerStore.addresses(of: peer).reversed()
+        let ready = state.withLock { state in
+            stored.filter {
+                !state.backOff.isResting($0, base: settings.dialBackOff, longest: settings.longestDialBackOff)
+            }
+        }
+        let known = addresses.map { $0.withPeerID(peer) } + ready
         guard !known.isEmpty else {
+            guard stored.isEmpty else {
+                throw HostError(
+                    .dialBackOff,
+                    "the known addresses of \(peer) failed not long ago; wait, or name an address to dial at once"
+                )
+            }
             throw HostError(.noAddresses, "no address of \(peer) is known; connect(to:) with one first")
         }
-        return try await sharedDial(.peer(peer), addresses: known.map { $0.withPeerID(peer) })
+        return try await sharedDial(.peer(peer), addresses: known)
     }
 
     /// One of the open connections to a peer, chosen as configured.
@@ -134,8 +150,12 @@ extension BasicHost {
             guard !isOwn else { throw HostError(.dialSelf, "only addresses of this host itself are known: \(list)") }
             throw HostError(.noTransport, "no transport dials any of: \(list)")
         }
+        let allowed = candidates.filter(configuration.gater.allowsDialingAddress)
+        guard !allowed.isEmpty else {
+            throw HostError(.gated, "the connection gater refuses every address of the peer")
+        }
         let entries = AddressRanking.rank(
-            candidates,
+            allowed,
             limit: settings.dialsPerPeer,
             publicStagger: settings.dialStagger,
             privateStagger: settings.privateDialStagger
@@ -195,8 +215,12 @@ extension BasicHost {
     private func attempt(_ address: Multiaddr) async -> DialOutcome {
         guard let transport = transports.first(where: { $0.canDial(address) }) else { return .nothing }
         do {
-            return .connected(try await transport.dial(address))
+            let connection = try await transport.dial(address)
+            state.withLock { $0.backOff.succeeded(address) }
+            return .connected(connection)
         } catch {
+            let moment = configuration.clock.now()
+            if !Task.isCancelled { state.withLock { $0.backOff.failed(address, at: moment) } }
             logger.debug("a dial failed", metadata: ["address": "\(address)", "error": "\(error)"])
             return .failed(HostError.wrapping(error, as: .dialFailed, "\(address) cannot be reached"))
         }
@@ -255,7 +279,10 @@ extension BasicHost {
 
     func newStream(on connection: HostConnection, names: [[UInt8]]) async throws(HostError) -> NetStream {
         do {
-            let muxed = try await connection.muxed.openStream()
+            let settings = configuration.streams
+            let muxed = try await withDeadline(settings.negotiationTimeout, clock: configuration.clock) {
+                try await connection.muxed.openStream()
+            }
             metrics.streamsOpened.increment()
             if let known = lazyChoice(of: names, for: connection.peer) {
                 let lazy = LazyNegotiatedStream(muxed, proposing: known)
@@ -263,7 +290,6 @@ extension BasicHost {
             }
             let stream = try connection.wrap(muxed)
             do {
-                let settings = configuration.streams
                 let index = try await withDeadline(settings.negotiationTimeout, clock: configuration.clock) {
                     try await connection.outboundNegotiations.withPermit {
                         try await MultistreamDriver.propose(names, on: stream)

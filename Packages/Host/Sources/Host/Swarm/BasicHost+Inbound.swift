@@ -10,13 +10,15 @@ extension BasicHost {
         var failures = 0
         accepting: while !Task.isCancelled {
             let muxed: any MuxedConnection
+            let start = ContinuousClock.now
             do {
                 muxed = try await listener.accept()
                 failures = 0
             } catch {
                 switch (error as? any ClassifiedStreamError)?.streamFailureKind {
                 case .closed, .cancelled, .connectionClosed: break accepting
-                case .timeout: continue
+                // A transport may end a long wait; one that does so at once is broken.
+                case .timeout where start.duration(to: .now) > .milliseconds(100): continue
                 default: break
                 }
                 failures += 1
@@ -41,13 +43,19 @@ extension BasicHost {
     /// Takes a new connection into the host, or closes it when it does not fit.
     func adopt(_ muxed: any MuxedConnection) async throws(HostError) -> HostConnection {
         let peer = muxed.remotePeer
-        let (connection, refusal) = state.withLock { state -> (HostConnection?, (ConnectionErrorCode, HostError)?) in
-            guard state.phase == .running || state.phase == .idle else {
-                return (nil, (.shutdown, Self.closedError))
-            }
+        let id = state.withLock { state in
+            state.nextConnection += 1
+            return state.nextConnection
+        }
+        let connection = HostConnection(id: id, muxed: muxed, configuration: configuration)
+        // Asked outside the lock: it is the user's code.
+        let isAllowed = configuration.gater.allowsConnection(connection.info)
+        let refusal = state.withLock { state -> (ConnectionErrorCode, HostError)? in
+            guard state.phase == .running || state.phase == .idle else { return (.shutdown, Self.closedError) }
             guard peer != peerID else {
-                return (nil, (.gated, HostError(.dialSelf, "the peer has this host's own ID")))
+                return (.gated, HostError(.dialSelf, "the peer has this host's own ID"))
             }
+            guard isAllowed else { return (.gated, HostError(.gated, "the connection gater refuses \(peer)")) }
             let same = state.connections[peer, default: []].filter { !$0.muxed.isClosed }.count
             let limits = configuration.connections
             guard state.connectionCount < limits.limit, same < limits.limitPerPeer else {
@@ -56,21 +64,18 @@ extension BasicHost {
                     "there are \(state.connectionCount) connections, \(same) of them with \(peer); raise "
                         + "connections.limit or connections.limitPerPeer"
                 )
-                return (nil, (.resourceLimitExceeded, error))
+                return (.resourceLimitExceeded, error)
             }
-            state.nextConnection += 1
-            let connection = HostConnection(id: state.nextConnection, muxed: muxed, configuration: configuration)
             state.connections[peer, default: []].append(connection)
             state.connectionCount += 1
             metrics.connections.set(state.connectionCount)
-            return (connection, nil)
+            return nil
         }
         if let (code, error) = refusal {
             metrics.connectionsRefused.increment()
             await uncancelled { await muxed.close(code: code, reason: error.message) }
             throw error
         }
-        guard let connection else { throw Self.closedError }
         metrics.connectionsOpened.increment()
         if muxed.direction == .outbound { peerStore.add([muxed.remoteAddress], for: peer) }
         hub.emit(.connected(connection.info))
@@ -79,6 +84,7 @@ extension BasicHost {
             await uncancelled { await muxed.close(code: .shutdown, reason: "the host shuts down") }
             throw Self.closedError
         }
+        trimConnections()
         return connection
     }
 
@@ -110,8 +116,9 @@ extension BasicHost {
                     group.addTask { await self.serve(stream, of: connection) }
                 } catch {
                     connection.inboundNegotiations.release()
-                    if (error as? any ClassifiedStreamError)?.streamFailureKind == .timeout { continue }
-                    break accepting
+                    // A transport may end a long wait; but an idle connection's end is a timeout too.
+                    let kind = (error as? any ClassifiedStreamError)?.streamFailureKind
+                    guard kind == .timeout, !connection.muxed.isClosed else { break accepting }
                 }
             }
             group.cancelAll()
@@ -144,7 +151,7 @@ extension BasicHost {
             name = try await withDeadline(configuration.streams.negotiationTimeout, clock: configuration.clock) {
                 try await MultistreamDriver.answer(
                     on: stream,
-                    accepts: { name in self.state.withLock { $0.handlers.handler(for: name) != nil } },
+                    accepts: { self.handler(for: $0) != nil },
                     names: { self.state.withLock { $0.handlers.names } }
                 )
             }
@@ -154,7 +161,7 @@ extension BasicHost {
             logger.debug("a negotiation failed", metadata: ["peer": "\(connection.peer)", "error": "\(error)"])
             return
         }
-        guard let name, let handler = state.withLock({ $0.handlers.handler(for: name) }) else {
+        guard let name, let handler = handler(for: name) else {
             // The peer asked, did not like the answers and went away; or the handler was removed just now.
             do { try await stream.close() } catch { stream.reset(code: .protocolNegotiationFailed) }
             return
@@ -162,8 +169,10 @@ extension BasicHost {
         stream.protocolID = String(decoding: name, as: UTF8.self)
         endTurn()
         do {
-            try await withDeadline(configuration.streams.negotiationTimeout, clock: configuration.clock) {
-                try await connection.handlers.acquire()
+            if !connection.handlers.tryAcquire() {
+                try await withDeadline(configuration.streams.negotiationTimeout, clock: configuration.clock) {
+                    try await connection.handlers.acquire()
+                }
             }
         } catch {
             metrics.streamsRefused.increment()
@@ -173,6 +182,11 @@ extension BasicHost {
         defer { connection.handlers.release() }
         metrics.streamsHandled.increment()
         await run(handler, on: stream)
+    }
+
+    /// The handler for a name. The registry is asked outside the lock: predicates are the user's code.
+    private func handler(for name: [UInt8]) -> StreamHandler? {
+        state.withLock { $0.handlers }.handler(for: name)
     }
 
     private func run(_ handler: StreamHandler, on stream: NetStream) async {

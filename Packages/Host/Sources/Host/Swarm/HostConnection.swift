@@ -9,6 +9,7 @@ final class HostConnection: Sendable {
     let inboundNegotiations: AsyncSemaphore
     let outboundNegotiations: AsyncSemaphore
     let handlers: AsyncSemaphore
+    let opened: ClockMoment
     private let streams = Mutex(0)
 
     init(id: UInt64, muxed: any MuxedConnection, configuration: HostConfiguration) {
@@ -20,6 +21,7 @@ final class HostConnection: Sendable {
             remoteAddress: muxed.remoteAddress
         )
         self.muxed = muxed
+        opened = configuration.clock.now()
         inboundNegotiations = AsyncSemaphore(permits: configuration.streams.inboundNegotiations)
         outboundNegotiations = AsyncSemaphore(permits: configuration.streams.outboundNegotiations)
         handlers = AsyncSemaphore(permits: configuration.streams.inboundHandlers)
