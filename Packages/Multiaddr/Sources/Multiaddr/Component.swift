@@ -116,6 +116,11 @@ extension Multiaddr.Component {
         }
     }
 
+    /// The number of a `memory` component.
+    public var memoryAddress: UInt64? {
+        proto == .memory ? value.reduce(0) { $0 << 8 | UInt64($1) } : nil
+    }
+
     /// The name in a `dns`, `dns4`, `dns6`, `dnsaddr` or `sni` component.
     public var hostName: String? {
         switch proto {
@@ -177,9 +182,11 @@ extension Multiaddr.Component {
     }
 
     /// A `memory` component.
-    ///
-    /// - Throws: ``MultiaddrError`` with `missingValue` or `invalidValue`.
-    public static func memory(_ name: String) throws(MultiaddrError) -> Self { try Self(.memory, text: name) }
+    public static func memory(_ number: UInt64) -> Self {
+        var value: [UInt8] = []
+        ValueEncoder.appendBigEndian(number, count: 8, to: &value)
+        return Self(unchecked: .memory, value)
+    }
 
     private static func portBytes(_ port: UInt16) -> [UInt8] {
         [UInt8(port >> 8), UInt8(truncatingIfNeeded: port)]

@@ -119,6 +119,6 @@ public struct MultiaddrProtocol: RawRepresentable, Sendable, Hashable, CustomStr
     public static let http = MultiaddrProtocol(rawValue: 480)
     /// Path of an HTTP request, percent-encoded in text.
     public static let httpPath = MultiaddrProtocol(rawValue: 481)
-    /// Address of an in-memory transport, text.
+    /// Address of an in-memory transport, a number of 8 bytes.
     public static let memory = MultiaddrProtocol(rawValue: 777)
 }

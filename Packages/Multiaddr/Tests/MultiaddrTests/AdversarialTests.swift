@@ -64,7 +64,7 @@ import Testing
         #expect(failure { try Multiaddr(parsing: "/ip4\u{200d}/1.2.3.4") }?.code == .unknownProtocol)
     }
 
-    @Test(arguments: ["dns", "dns4", "dns6", "dnsaddr", "sni", "ip6zone", "memory", "unix"])
+    @Test(arguments: ["dns", "dns4", "dns6", "dnsaddr", "sni", "ip6zone", "unix"])
     func nulAndBrokenUTF8AreRefused(name: String) throws {
         let proto = try #require(MultiaddrProtocol(name: name))
         #expect(failure { try Multiaddr(parsing: "/\(name)/a\u{0}b") }?.code == .invalidValue)
@@ -144,12 +144,39 @@ import Testing
     }
 
     @Test(arguments: [
-        "f0", "fzz", "b0", "ba", "baa1", "bab", "mA", "mAB", "mAA=", "MAA", "MAA=", "MAA===", "M=", "uAA+", "cme",
+        "f0", "fzz", "b0", "ba", "baa1", "baaa", "mA", "mAA=", "MAA", "MAA=", "MAA===", "M=", "uAA+", "cme",
         "cme=====",
         "z0", "zO", "zI", "zl", "k-", "z ", "fé",
     ])
     func damagedMultibaseIsRefused(text: String) {
         #expect(failure { try Multibase.decode(text) }?.code == .invalidEncoding)
+    }
+
+    @Test func bitsThatBelongToNoByteAreIgnored() throws {
+        // As Go does; RFC 4648 §3.5 leaves it open.
+        for (text, bytes) in [
+            ("mAB", [0]), ("uAAB", [0, 0]), ("MAB==", [0]), ("bab", [0]), ("bah", [1]), ("baaa", nil),
+        ]
+            as [(String, [UInt8]?)]
+        {
+            #expect((try? Multibase.decode(text))?.bytes == bytes, "\(text)")
+        }
+    }
+
+    @Test(arguments: ["", "-1", "+1", " 1", "1x", "18446744073709551616", "92233720368547758081", "٣"])
+    func damagedMemoryAddressesAreRefused(text: String) {
+        #expect(failure { try Multiaddr.Component(.memory, text: text) }?.code == .invalidValue)
+    }
+
+    @Test func memoryAddressesAreEightBytes() throws {
+        // go-multiaddr, rust-multiaddr and py-multiaddr agree on this against the table.
+        let address = try Multiaddr(parsing: "/memory/258/udp/1")
+        #expect(address.bytes == [0x89, 0x06, 0, 0, 0, 0, 0, 0, 1, 2, 0x91, 0x02, 0, 1])
+        #expect(address.components.first?.memoryAddress == 258)
+        #expect(address.components.first == .memory(258) && address.components.last?.memoryAddress == nil)
+        #expect(try Multiaddr(parsing: "/memory/18446744073709551615").description == "/memory/18446744073709551615")
+        #expect(Multiaddr(.memory(0)).description == "/memory/0")
+        #expect(failure { try Multiaddr(bytes: [0x89, 0x06, 1, 2, 3, 4, 5, 6, 7]) }?.code == .truncated)
     }
 
     @Test(arguments: [

@@ -23,7 +23,7 @@ private struct AddressMaker {
     mutating func value(_ info: ProtocolInfo) -> [UInt8] {
         switch info.kind {
         case .none: return []
-        case .ip4, .port, .cidr: return random.bytes(info.size)
+        case .ip4, .port, .cidr, .memory: return random.bytes(info.size)
         case .ip6:
             // Zeros often, for the runs that are shortened, and IPv4-mapped ones.
             if Int.random(in: 0..<8, using: &random) == 0 {

@@ -97,7 +97,7 @@ enum IPText {
     static func appendIPv4(_ bytes: Span<UInt8>, _ range: Range<Int>, to out: inout [UInt8]) {
         for index in range {
             if index > range.lowerBound { out.append(UInt8(ascii: ".")) }
-            ValuePrinter.appendDecimal(UInt32(bytes[index]), to: &out)
+            ValuePrinter.appendDecimal(UInt64(bytes[index]), to: &out)
         }
     }
 

@@ -1,6 +1,6 @@
 /// How the value of a protocol is written in text and checked in binary.
 enum ValueKind: Sendable {
-    case none, ip4, ip6, port, cidr, text, unixPath, httpPath
+    case none, ip4, ip6, port, cidr, memory, text, unixPath, httpPath
     case peerID, certhash, onion, onion3, garlic64, garlic32
 }
 
@@ -58,7 +58,8 @@ enum ProtocolTable {
         ProtocolInfo(.webtransport, "webtransport", 0, .none),
         ProtocolInfo(.certhash, "certhash", -1, .certhash),
         ProtocolInfo(.p2pCircuit, "p2p-circuit", 0, .none),
-        ProtocolInfo(.memory, "memory", -1, .text),
+        // The table says that a length stands before it; Go, Rust and Python write eight bytes.
+        ProtocolInfo(.memory, "memory", 8, .memory),
         ProtocolInfo(.ip6zone, "ip6zone", -1, .text),
         ProtocolInfo(.ipcidr, "ipcidr", 1, .cidr),
         ProtocolInfo(.tls, "tls", 0, .none),

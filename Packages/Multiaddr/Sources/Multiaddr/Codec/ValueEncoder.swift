@@ -44,6 +44,15 @@ enum ValueEncoder {
                 )
             }
             out.append(UInt8(truncatingIfNeeded: bits))
+        case .memory:
+            guard let number = parseDecimal(text, range) else {
+                throw MultiaddrError.invalidValue(
+                    info,
+                    at: range.lowerBound,
+                    "an in-memory address is a number from 0 to 2^64 - 1"
+                )
+            }
+            appendBigEndian(number, count: 8, to: &out)
         case .onion:
             try encodeOnion(text, range, info, characters: 16, into: &out)
         case .onion3:
@@ -141,6 +150,22 @@ enum ValueEncoder {
             index += 1
         }
         return value <= limit ? value : nil
+    }
+
+    /// A number of at most 64 bits, without a sign.
+    static func parseDecimal(_ text: Span<UInt8>, _ range: Range<Int>) -> UInt64? {
+        guard !range.isEmpty else { return nil }
+        var value: UInt64 = 0
+        var index = range.lowerBound
+        while index < range.upperBound {
+            let digit = text[index] &- UInt8(ascii: "0")
+            let (scaled, overflow) = value.multipliedReportingOverflow(by: 10)
+            let (sum, carry) = scaled.addingReportingOverflow(UInt64(digit))
+            guard digit <= 9, !overflow, !carry else { return nil }
+            value = sum
+            index += 1
+        }
+        return value
     }
 
     static func appendBigEndian(_ value: UInt64, count: Int, to out: inout [UInt8]) {

@@ -16,7 +16,8 @@ enum ValuePrinter {
         case .ip4: IPText.appendIPv4(bytes, range, to: &out)
         case .ip6: IPText.appendIPv6(bytes, range, to: &out)
         case .port: appendPort(bytes, range, to: &out)
-        case .cidr: appendDecimal(UInt32(bytes[range.lowerBound]), to: &out)
+        case .memory: appendDecimal(readBigEndian(bytes, range), to: &out)
+        case .cidr: appendDecimal(UInt64(bytes[range.lowerBound]), to: &out)
         case .text, .unixPath:
             for index in range { out.append(bytes[index]) }
         case .httpPath: PercentText.encode(bytes, range, into: &out)
@@ -33,11 +34,17 @@ enum ValuePrinter {
     }
 
     private static func appendPort(_ bytes: Span<UInt8>, _ range: Range<Int>, to out: inout [UInt8]) {
-        appendDecimal(UInt32(bytes[range.lowerBound]) << 8 | UInt32(bytes[range.lowerBound + 1]), to: &out)
+        appendDecimal(UInt64(bytes[range.lowerBound]) << 8 | UInt64(bytes[range.lowerBound + 1]), to: &out)
     }
 
-    static func appendDecimal(_ value: UInt32, to out: inout [UInt8]) {
-        var scale: UInt32 = 1
+    private static func readBigEndian(_ bytes: Span<UInt8>, _ range: Range<Int>) -> UInt64 {
+        var value: UInt64 = 0
+        for index in range { value = value << 8 | UInt64(bytes[index]) }
+        return value
+    }
+
+    static func appendDecimal(_ value: UInt64, to out: inout [UInt8]) {
+        var scale: UInt64 = 1
         while value / scale >= 10 { scale *= 10 }
         while scale > 0 {
             out.append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: value / scale % 10))

@@ -2,7 +2,7 @@
 enum ValueValidator {
     static func validate(_ bytes: Span<UInt8>, _ range: Range<Int>, _ info: ProtocolInfo) throws(MultiaddrError) {
         switch info.kind {
-        case .none, .ip4, .ip6, .port, .cidr:
+        case .none, .ip4, .ip6, .port, .cidr, .memory:
             break
         case .text:
             try validateText(bytes, range, info)

@@ -41,7 +41,8 @@ struct BitAlphabet: Sendable {
     private var group: Int { bits == 4 ? 2 : bits == 5 ? 8 : 4 }
 
     /// Decodes a range and appends the bytes. Padding must be exactly what the length asks for when `padded`, and
-    /// must be absent otherwise; bits left over must be zero.
+    /// must be absent otherwise. Bits of the last character that belong to no byte are ignored, as Go does (RFC 4648 §3.5
+    /// leaves it open); a whole character too many is an error.
     func decode(
         _ text: Span<UInt8>,
         _ range: Range<Int>,
@@ -77,10 +78,10 @@ struct BitAlphabet: Sendable {
             }
             index += 1
         }
-        guard count < bits, pending == 0 else {
+        guard count < bits else {
             throw MultiaddrError(
                 .invalidEncoding,
-                "\(name) text whose last character carries bits of no byte",
+                "\(name) text of a length that no bytes have",
                 offset: max(range.lowerBound, end - 1)
             )
         }
