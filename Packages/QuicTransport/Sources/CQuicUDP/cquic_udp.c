@@ -152,8 +152,8 @@ static int configure(int fd, int family, const struct cquic_socket_options *opti
     } else {
         (void)set_int(fd, IPPROTO_IP, IP_PKTINFO, 1);
     }
-    features->gro = set_int(fd, SOL_UDP, UDP_GRO, 1) == 0;
-    features->gso = set_int(fd, SOL_UDP, UDP_SEGMENT, 0) == 0;
+    features->gro = !options->no_gro && set_int(fd, SOL_UDP, UDP_GRO, 1) == 0;
+    features->gso = !options->no_gso && set_int(fd, SOL_UDP, UDP_SEGMENT, 0) == 0;
 #else
     set_buffer(fd, SO_RCVBUF, 0, options->receive_buffer);
     set_buffer(fd, SO_SNDBUF, 0, options->send_buffer);

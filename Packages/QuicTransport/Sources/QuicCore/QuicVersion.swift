@@ -1,3 +1,5 @@
+internal import CNgtcp2Shims
+
 /// A QUIC version, as the long header carries it (RFC 9000 §15).
 public struct QuicVersion: RawRepresentable, Sendable, Hashable {
     /// The number on the wire.
@@ -16,6 +18,12 @@ public struct QuicVersion: RawRepresentable, Sendable, Hashable {
     public static let v2 = QuicVersion(rawValue: 0x6b33_43cf)
     /// Draft 29, which the multiaddr protocol `/quic` means.
     public static let draft29 = QuicVersion(rawValue: 0xff00_001d)
+
+    /// Whether the installed QUIC library speaks the version.
+    public var isInstalled: Bool { lp2p_version_is_supported(rawValue) != 0 }
+
+    /// The version of the installed QUIC library, such as `1.11.0`.
+    public static var libraryVersion: String { String(cString: lp2p_library_version()) }
 
     /// Whether the number is one of those reserved to exercise version negotiation (RFC 9000 §15: `0x?a?a?a?a`).
     public var isReserved: Bool { rawValue & 0x0f0f_0f0f == 0x0a0a_0a0a }

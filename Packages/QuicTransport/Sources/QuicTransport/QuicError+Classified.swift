@@ -27,11 +27,9 @@ extension QuicError: ClassifiedStreamError {
             return .cancelled
         case .streamLimit, .limit, .memoryLimit, .connectionLimit, .backPressure:
             return .limitExceeded
-        case .timeout:
-            // Of a dial or a handshake there is no connection yet; an idle timeout ends one. For a stream both are time.
-            return .timeout
         case .connectionClosed, .statelessReset, .peerVerification, .handshake, .protocolViolation, .flowControl,
-            .versionNegotiation:
+            .versionNegotiation, .timeout:
+            // An idle timeout ends the connection, and with it every stream; a dial's or a handshake's leaves none.
             return .connectionClosed(code: quicCode ?? 0, byPeer: isByPeer)
         default:
             return .other

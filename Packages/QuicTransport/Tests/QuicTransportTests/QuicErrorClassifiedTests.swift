@@ -20,7 +20,7 @@ import Testing
             (.streamState("closed", attempted: "read"), .closed),
             (QuicError(.streamClosed, ""), .closed),
             (QuicError(.streamTimeout, ""), .timeout),
-            (QuicError(.timeout, ""), .timeout),
+            (QuicError(.timeout, ""), .connectionClosed(code: 0, byPeer: false)),
             (QuicError(.cancelled, ""), .cancelled),
             (QuicError(.streamLimit, ""), .limitExceeded),
             (QuicError(.memoryLimit, ""), .limitExceeded),

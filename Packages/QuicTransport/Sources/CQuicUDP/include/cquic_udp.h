@@ -21,6 +21,8 @@ struct cquic_addr {
 struct cquic_socket_options {
     int receive_buffer; /* bytes; 0 keeps the system's value */
     int send_buffer;    /* bytes; 0 keeps the system's value */
+    int no_gso;         /* never send several datagrams in one call */
+    int no_gro;         /* never receive several datagrams in one piece */
     int v6_only;        /* an IPv6 socket refuses IPv4 */
     int reuse_port;     /* several sockets may share the port */
 };

@@ -29,7 +29,8 @@ extension ConnectionCore {
         case .draining, .finished: return
         }
         if remote != lastRemote { lastRemote = remote }
-        if local != lastLocal { lastLocal = local }
+        observedLocal = local
+        if !isLocalOpen, local != lastLocal { lastLocal = local }
         let status = withSocketAddresses { local, localLength, remote, remoteLength in
             lp2p_conn_read(
                 pointer,

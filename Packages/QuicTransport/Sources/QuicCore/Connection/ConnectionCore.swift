@@ -88,6 +88,11 @@ public final class ConnectionCore {
     var lastLocal: NetworkAddress {
         didSet { localLength = lastLocal.store(in: localSockaddr) }
     }
+    /// The socket is bound to the unspecified address and the connection was dialed, so that the system chooses the address
+    /// of this side. To the library it stays unspecified, or the first answer would seem to come by another path.
+    let isLocalOpen: Bool
+    /// Where the last datagram arrived.
+    var observedLocal: NetworkAddress
     private let remoteSockaddr = UnsafeMutablePointer<sockaddr_storage>.allocate(capacity: 1)
     private let localSockaddr = UnsafeMutablePointer<sockaddr_storage>.allocate(capacity: 1)
     private var remoteLength: socklen_t
@@ -144,6 +149,8 @@ public final class ConnectionCore {
         initialRemote = remote
         lastRemote = remote
         lastLocal = local
+        isLocalOpen = !isServer && local.isUnspecified
+        observedLocal = local
         remoteLength = remote.store(in: remoteSockaddr)
         localLength = local.store(in: localSockaddr)
     }
@@ -302,6 +309,20 @@ public final class ConnectionCore {
         case .finished: return nil
         }
     }
+
+    /// Where the peer is now; it may move (RFC 9000 §9).
+    public var remoteAddress: NetworkAddress {
+        var local: UnsafeRawPointer?
+        var localLength: UInt32 = 0
+        var remote: UnsafeRawPointer?
+        var remoteLength: UInt32 = 0
+        lp2p_conn_current_path(pointer, &local, &localLength, &remote, &remoteLength)
+        let bytes = UnsafeRawBufferPointer(start: remote, count: remote == nil ? 0 : Int(remoteLength))
+        return NetworkAddress(sockaddr: bytes) ?? lastRemote
+    }
+
+    /// The address of this side on the path in use.
+    public var localAddress: NetworkAddress { observedLocal }
 
     /// Streams that can still be opened before the peer gives more credit.
     public var streamsLeft: UInt64 { lp2p_conn_streams_left(pointer, 1) }

@@ -80,6 +80,9 @@ public final class EndpointCore {
         replyBudget = ReplyBudget()
     }
 
+    /// This side's peer ID.
+    public var localPeer: PeerID { tls.localPeer }
+
     /// The connections there are, closing ones included.
     public var connectionCount: Int { connections.count }
 

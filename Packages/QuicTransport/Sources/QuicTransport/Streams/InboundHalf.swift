@@ -40,6 +40,10 @@ struct InboundHalf<Waiter> {
     private var headOffset = 0
     private var readers: Deque<Reader> = []
     private let window: Int
+    private let highWater: Int
+    private let lowWater: Int
+    /// The reader is behind: credit is kept until it has caught up.
+    private var holdsCredit = false
 
     /// Bytes that wait for a reader.
     private(set) var buffered = 0
@@ -48,9 +52,14 @@ struct InboundHalf<Waiter> {
     /// All bytes that ever arrived, but for those after `closed`.
     private(set) var totalReceived = 0
 
-    /// - Parameter window: The stream's receive window in bytes; credit is returned when half of it was read.
-    init(window: Int) {
+    /// - Parameters:
+    ///   - window: The stream's receive window in bytes; credit is returned when half of it was read.
+    ///   - highWater: Credit is held back from so many unread bytes on …
+    ///   - lowWater: … until no more than so many are left.
+    init(window: Int, highWater: Int = .max, lowWater: Int = .max) {
         self.window = max(1, window)
+        self.highWater = highWater
+        self.lowWater = min(lowWater, highWater)
     }
 
     /// Whether the peer can still change anything: neither end nor error was seen, nor was the half closed here.
@@ -60,7 +69,7 @@ struct InboundHalf<Waiter> {
 
     /// Whether it is time to wake the loop for credit: half a window gathered, or nothing is left to read.
     var isCreditDue: Bool {
-        unreturnedCredit > 0 && (buffered == 0 || unreturnedCredit >= window - unreturnedCredit)
+        unreturnedCredit > 0 && !holdsCredit && (buffered == 0 || unreturnedCredit >= window - unreturnedCredit)
     }
 
     // MARK: Reading
@@ -104,6 +113,7 @@ struct InboundHalf<Waiter> {
             headOffset += maxLength
         }
         buffered -= result.count
+        if buffered <= lowWater { holdsCredit = false }
         unreturnedCredit += result.count
         return result
     }
@@ -130,6 +140,7 @@ struct InboundHalf<Waiter> {
         }
         totalReceived += chunk.count
         buffered += chunk.count
+        if buffered > highWater { holdsCredit = true }
         if !chunk.isEmpty { append(chunk) }
         if fin { phase = .finished }
         return readers.isEmpty ? [] : serve()
@@ -161,6 +172,7 @@ struct InboundHalf<Waiter> {
         phase = .closed(error)
         unreturnedCredit += buffered
         buffered = 0
+        holdsCredit = false
         chunks = []
         headOffset = 0
         return (serve(), wasOpen)
@@ -168,6 +180,7 @@ struct InboundHalf<Waiter> {
 
     /// Hands the credit over.
     mutating func takeCredit() -> Int {
+        guard !holdsCredit else { return 0 }
         defer { unreturnedCredit = 0 }
         return unreturnedCredit
     }

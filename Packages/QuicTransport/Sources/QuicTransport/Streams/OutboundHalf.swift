@@ -64,6 +64,11 @@ struct OutboundHalf<Waiter> {
         if case .ending = phase { true } else { !pending.isEmpty }
     }
 
+    /// Whether more can be written.
+    var isOpen: Bool {
+        if case .open = phase { true } else { false }
+    }
+
     /// Whether a reset would still tell the peer anything.
     var canBeReset: Bool {
         switch phase {

@@ -16,6 +16,10 @@ final class StreamMailbox: Sendable {
     struct Limits: Sendable {
         /// The receive window in bytes.
         var window = 64 << 10
+        /// With so many bytes unread, reading earns no credit …
+        var receiveHighWater = Int.max
+        /// … until no more than so many are left.
+        var receiveLowWater = Int.max
         /// Writes wait when so many bytes are not acknowledged.
         var highWater = 256 << 10
         /// Writes go on when no more than so many bytes are not acknowledged.
@@ -84,7 +88,8 @@ final class StreamMailbox: Sendable {
     ) {
         state = Mutex(
             State(
-                inbound: InboundHalf(window: limits.window),
+                inbound: InboundHalf(
+                    window: limits.window, highWater: limits.receiveHighWater, lowWater: limits.receiveLowWater),
                 outbound: OutboundHalf(highWater: limits.highWater, lowWater: limits.lowWater, pool: pool)
             )
         )
@@ -314,6 +319,19 @@ final class StreamMailbox: Sendable {
                 state.reset = code
             }
             let (served, tellsPeer) = state.inbound.close(error)
+            actions.reads = served
+            if tellsPeer { state.stop = code }
+        }
+    }
+
+    /// The last reference to the stream is gone: what is still open is broken, what was ended is left to be delivered.
+    func abandon(code: UInt64) {
+        perform { state, actions in
+            if state.outbound.isOpen {
+                actions.resume(all: state.outbound.fail(.streamReset(code: code, byPeer: false)))
+                state.reset = code
+            }
+            let (served, tellsPeer) = state.inbound.close(.closedForReading)
             actions.reads = served
             if tellsPeer { state.stop = code }
         }

@@ -14,6 +14,10 @@ struct UDPSocketOptions: Sendable {
     var receiveBuffer: Int? = 4 << 20
     /// Kernel send buffer in bytes, nil for the system's default.
     var sendBuffer: Int? = 4 << 20
+    /// Whether trains of datagrams leave in one call (GSO), where the kernel can.
+    var segmentationOffload = true
+    /// Whether the kernel may hand over trains of datagrams in one piece (GRO).
+    var receiveOffload = true
     /// Whether a socket bound to `::` refuses IPv4. When false it serves both families.
     var ipv6Only = false
     /// Whether other sockets (the other loops' of this process) may bind the same port.
@@ -79,6 +83,8 @@ final class UDPSocket: Sendable, DatagramTransmitting {
         var request = cquic_socket_options()
         request.receive_buffer = Int32(clamping: options.receiveBuffer ?? 0)
         request.send_buffer = Int32(clamping: options.sendBuffer ?? 0)
+        request.no_gso = options.segmentationOffload ? 0 : 1
+        request.no_gro = options.receiveOffload ? 0 : 1
         request.v6_only = options.ipv6Only ? 1 : 0
         request.reuse_port = options.reusePort ? 1 : 0
         var features = cquic_socket_features()

@@ -1,0 +1,115 @@
+import DequeModule
+import NIOCore
+import NetStream
+import QuicCore
+
+extension ConnectionDriver {
+    // MARK: opened here
+
+    /// Opens a stream, or waits for the peer's credit.
+    func open(id waiterID: UInt64, _ complete: @escaping @Sendable (Result<QuicStream, QuicError>) -> Void) {
+        guard openWaiters.isEmpty else {
+            openWaiters.append(OpenWaiter(id: waiterID, complete: complete))
+            return
+        }
+        switch tryOpen() {
+        case .success(let stream?): complete(.success(stream))
+        case .success(nil):
+            openWaiters.append(OpenWaiter(id: waiterID, complete: complete))
+            // The peer hears that we are short of credit.
+            endpoint.touch(self)
+            endpoint.serviceTouched()
+        case .failure(let error): complete(.failure(error))
+        }
+    }
+
+    /// Takes a waiter out of the line.
+    func cancelOpen(id: UInt64, _ error: QuicError) {
+        guard let index = openWaiters.firstIndex(where: { $0.id == id }) else { return }
+        openWaiters.remove(at: index).complete(.failure(error))
+    }
+
+    func serveOpenWaiters() {
+        while let waiter = openWaiters.first {
+            switch tryOpen() {
+            case .success(let stream?):
+                openWaiters.removeFirst()
+                waiter.complete(.success(stream))
+            case .success(nil): return
+            case .failure(let error):
+                openWaiters.removeFirst()
+                waiter.complete(.failure(error))
+            }
+        }
+    }
+
+    private func tryOpen() -> Result<QuicStream?, QuicError> {
+        guard let connection else { return .failure(core.termination?.error ?? .notConnected) }
+        let limit = endpoint.configuration.streams.maxOutbound
+        guard openOutbound < limit else {
+            return .failure(
+                QuicError(
+                    .streamLimit, "\(limit) streams are open on this connection; close some, or raise streams.maxOutbound"))
+        }
+        do {
+            guard let id = try core.openStream() else { return .success(nil) }
+            openOutbound += 1
+            return .success(makeStream(id, .outbound, connection))
+        } catch {
+            return .failure(error)
+        }
+    }
+
+    // MARK: opened by the peer
+
+    func peerOpened(_ id: StreamID) {
+        guard let connection else { return }
+        let stream = makeStream(id, .inbound, connection)
+        // The credit bounds the queue, so it cannot be full while the peer keeps to it; the core closes when it does not.
+        if !connection.inbound.offer(stream) { stream.reset(code: .resourceLimitExceeded) }
+    }
+
+    /// The application has taken a stream that the peer opened.
+    func streamAccepted() {
+        allow(inbound.streamAccepted())
+    }
+
+    private func allow(_ count: Int) {
+        guard count > 0 else { return }
+        core.allowStreams(count)
+        endpoint.touch(self)
+        endpoint.serviceTouched()
+    }
+
+    // MARK: both
+
+    private func makeStream(_ id: StreamID, _ direction: Direction, _ connection: QuicConnection) -> QuicStream {
+        let configuration = endpoint.configuration
+        let wakes = wakes
+        let deadlines = endpoint.deadlines
+        let highWater = configuration.streams.sendBufferHighWatermark
+        let mailbox = StreamMailbox(
+            limits: StreamMailbox.Limits(
+                window: configuration.flowControl.streamWindow,
+                receiveHighWater: configuration.streams.receiveHighWatermark,
+                receiveLowWater: configuration.streams.receiveLowWatermark, highWater: highWater,
+                lowWater: highWater / 2),
+            pool: endpoint.pool,
+            scheduleTimeout: { deadlines.schedule(after: $0, $1) },
+            wakeLoop: { wakes.add(id, $0) }
+        )
+        streams[id] = mailbox
+        return QuicStream(id: id, direction: direction, mailbox: mailbox, connection: connection)
+    }
+
+    func closed(_ id: StreamID) {
+        guard let mailbox = streams.removeValue(forKey: id) else { return }
+        mailbox.streamClosed()
+        let isOurs = id.isServerInitiated == core.isServer
+        if isOurs {
+            openOutbound -= 1
+        } else {
+            allow(inbound.streamFinished())
+        }
+    }
+}

@@ -1,0 +1,47 @@
+import NIOCore
+import QuicCore
+import Synchronization
+
+/// Which streams of a connection have something for the event loop.
+///
+/// Tasks add streams from any thread; the loop is woken once, when the list stops being empty.
+final class WakeList: Sendable {
+    private struct State {
+        var streams: [(id: StreamID, mailbox: StreamMailbox)] = []
+        var driver: NIOLoopBound<ConnectionDriver>?
+    }
+
+    private let eventLoop: any EventLoop
+    private let state = Mutex(State())
+
+    init(eventLoop: any EventLoop) {
+        self.eventLoop = eventLoop
+    }
+
+    /// Names the driver to wake; `nil` once the connection is over.
+    func attach(_ driver: NIOLoopBound<ConnectionDriver>?) {
+        state.withLock { state in
+            state.driver = driver
+            if driver == nil { state.streams = [] }
+        }
+    }
+
+    /// Adds a stream, and wakes the loop if nothing was waiting for it.
+    func add(_ id: StreamID, _ mailbox: StreamMailbox) {
+        let driver = state.withLock { state -> NIOLoopBound<ConnectionDriver>? in
+            guard let driver = state.driver else { return nil }
+            state.streams.append((id, mailbox))
+            return state.streams.count == 1 ? driver : nil
+        }
+        if let driver { eventLoop.execute { driver.value.wake() } }
+    }
+
+    /// Takes the list; the loop calls it.
+    func take() -> [(id: StreamID, mailbox: StreamMailbox)] {
+        state.withLock { state in
+            guard !state.streams.isEmpty else { return [] }
+            defer { state.streams = [] }
+            return state.streams
+        }
+    }
+}

@@ -1,0 +1,95 @@
+public import NetStream
+internal import QuicCore
+
+/// One bidirectional stream of a ``QuicConnection``.
+///
+/// Safe to use from any task. Reads and writes that must wait do so at most for the deadlines of
+/// ``QuicConfiguration/Timeouts``, and then throw `streamTimeout` with the stream as it was.
+///
+/// A stream whose last reference goes away is cleaned up: a half that is still open is reset, so that neither side keeps
+/// memory for it. Data written before ``closeWrite()`` is still delivered then.
+public final class QuicStream: MuxedStream {
+    /// The QUIC stream number.
+    public let id: UInt64
+    /// Who opened the stream.
+    public let direction: Direction
+    /// The connection the stream belongs to.
+    public let connection: QuicConnection
+
+    private let mailbox: StreamMailbox
+    private let timeouts: QuicConfiguration.Timeouts
+
+    init(id: StreamID, direction: Direction, mailbox: StreamMailbox, connection: QuicConnection) {
+        self.id = UInt64(id.rawValue)
+        self.direction = direction
+        self.mailbox = mailbox
+        self.connection = connection
+        timeouts = connection.configuration.timeouts
+    }
+
+    deinit { mailbox.abandon(code: StreamErrorCode.none.rawValue) }
+
+    /// Waits for bytes; see `MuxedStream`. A chunk of the transport that is no longer than `maxLength` is not copied.
+    ///
+    /// - Throws: ``QuicError`` of code `streamReset`, `streamClosed`, `streamTimeout`, `cancelled`, or what ended the
+    ///   connection.
+    public func read(upTo maxLength: Int = .max) async throws -> [UInt8]? {
+        try await mailbox.read(upTo: maxLength, timeout: timeouts.streamRead)
+    }
+
+    /// Sends bytes; see `MuxedStream`. They are copied once, into memory that stays until the peer has them.
+    ///
+    /// - Throws: ``QuicError`` of code `streamReset`, `streamClosed`, `streamTimeout`, `cancelled`, or what ended the
+    ///   connection.
+    public func write(_ bytes: [UInt8]) async throws {
+        try await mailbox.write(bytes, timeout: timeouts.streamWrite)
+    }
+
+    /// Ends the sending half (FIN, RFC 9000 §3.1). Idempotent.
+    public func closeWrite() async throws {
+        try await mailbox.closeWrite(timeout: timeouts.streamClose)
+    }
+
+    /// Ends the receiving half (STOP_SENDING, RFC 9000 §3.5). Idempotent.
+    public func closeRead() async throws {
+        mailbox.closeRead(code: StreamErrorCode.none.rawValue)
+    }
+
+    /// Closes both halves in an orderly way: what was written is still delivered.
+    ///
+    /// - Throws: ``QuicError``; the stream is reset then.
+    public func close() async throws {
+        do {
+            try await mailbox.closeWrite(timeout: timeouts.streamClose)
+        } catch {
+            reset(code: .generic)
+            throw error
+        }
+        mailbox.closeRead(code: StreamErrorCode.none.rawValue)
+    }
+
+    /// Breaks both halves at once (RESET_STREAM and STOP_SENDING).
+    public func reset(code: StreamErrorCode) {
+        mailbox.reset(code: code.rawValue)
+    }
+
+    /// Byte counters as they are now.
+    public var statistics: QuicStreamStatistics {
+        let counters = mailbox.counters
+        return QuicStreamStatistics(
+            bytesReceived: counters.received, bytesUnread: counters.unread, bytesWritten: counters.written,
+            bytesUnacknowledged: counters.unacknowledged)
+    }
+}
+
+/// Byte counters of one stream.
+public struct QuicStreamStatistics: Sendable, Hashable {
+    /// Bytes that arrived in order.
+    public var bytesReceived: Int
+    /// Bytes that arrived and were not read.
+    public var bytesUnread: Int
+    /// Bytes that were written.
+    public var bytesWritten: Int
+    /// Bytes that were written and not acknowledged by the peer: what the stream holds in memory.
+    public var bytesUnacknowledged: Int
+}

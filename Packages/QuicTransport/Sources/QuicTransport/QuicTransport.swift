@@ -1,0 +1,202 @@
+public import Libp2pTLS
+public import Logging
+public import Multiaddr
+public import NIOCore
+public import NIOPosix
+public import NetStream
+public import PeerID
+public import QuicCore
+
+/// libp2p over QUIC: dials and listens on `/udp/…/quic-v1` addresses (libp2p specification "QUIC").
+///
+/// ```swift
+/// let transport = try QuicTransport(identity: key)
+/// let connection = try await transport.dialQuic("/ip4/127.0.0.1/udp/4001/quic-v1/p2p/12D3…")
+/// let stream = try await connection.openQuicStream()
+/// ```
+///
+/// Dials leave from a listening socket where one fits, which makes the peer see the address that others can reach
+/// (FEATURES: hole punching, observed addresses), else from one shared socket for each address family. Safe to use from any
+/// task.
+public final class QuicTransport: Transport {
+    /// This side's peer ID.
+    public let localPeer: PeerID
+    /// The settings of this transport.
+    public let configuration: QuicConfiguration
+
+    let resolver: any NameResolver
+    let logger: Logger
+    let sockets: SocketPool
+
+    /// Makes a transport. Nothing is opened before the first dial or listen.
+    ///
+    /// - Parameters:
+    ///   - identity: The key that proves this side's peer ID.
+    ///   - configuration: The settings; they are validated here.
+    ///   - tls: The settings of the certificate and the key log. Its ALPN is replaced by the configuration's.
+    ///   - eventLoopGroup: The event loops of SwiftNIO's POSIX kind to run on. Each socket stays on one of them.
+    ///   - resolver: Looks up the names in `/dns…` addresses.
+    ///   - logger: Gets connections at `debug`, refusals and failures at `info`.
+    /// - Throws: ``QuicError`` of code `invalidConfiguration`, which names the field, `unsupportedVersion` or `security`.
+    public init(
+        identity: PrivateKey,
+        configuration: QuicConfiguration = .defaults,
+        tls: TLSConfiguration = .defaults,
+        eventLoopGroup: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton,
+        resolver: any NameResolver = SystemNameResolver(),
+        logger: Logger = Logger(label: "libp2p.quic")
+    ) throws(QuicError) {
+        try configuration.validate()
+        try configuration.checkVersions()
+        var tls = tls
+        tls.alpn = configuration.alpn
+        let context: TLSContext
+        do {
+            context = try TLSContext(identity: identity, configuration: tls)
+        } catch {
+            throw QuicError(.security, "the identity's certificate could not be made", cause: error)
+        }
+        localPeer = identity.peerID
+        self.configuration = configuration
+        self.resolver = resolver
+        self.logger = logger
+        sockets = SocketPool(configuration: configuration, tls: context, group: eventLoopGroup, logger: logger)
+    }
+
+    /// The names of the multiaddr protocols served here.
+    public var protocols: [String] { ["quic-v1"] }
+
+    /// The place in which a host listens on its transports: QUIC first.
+    public var listenOrder: Int { 1 }
+
+    /// Whether the address is a plain QUIC version 1 address.
+    public func canDial(_ address: Multiaddr) -> Bool { address.quicEndpoint?.version == .v1 }
+
+    /// Whether the address is a QUIC version 1 address with an IP address.
+    public func canListen(on address: Multiaddr) -> Bool {
+        guard let endpoint = address.quicEndpoint, endpoint.version == .v1 else { return false }
+        if case .dns = endpoint.host { return false }
+        return true
+    }
+
+    // MARK: listening
+
+    /// Listens on an address; port 0 takes a free one. See ``listenQuic(on:)``.
+    public func listen(on address: Multiaddr) async throws -> any Listener {
+        try await listenQuic(on: address)
+    }
+
+    /// Listens on an address such as `/ip4/0.0.0.0/udp/4001/quic-v1`. `/ip6/::` serves IPv4 too.
+    ///
+    /// - Throws: ``QuicError`` of code `invalidAddress`, or `listen` when the socket cannot be opened, for instance because
+    ///   the port is in use.
+    public func listenQuic(on address: Multiaddr) async throws(QuicError) -> QuicListener {
+        let endpoint = try quicEndpoint(of: address, to: "listen on")
+        guard let local = NetworkAddress(endpoint) else {
+            throw QuicError(.invalidAddress, "cannot listen on \(address): it needs an IP address of this machine")
+        }
+        return try await sockets.listen(on: local, as: address)
+    }
+
+    // MARK: dialing
+
+    /// Connects to a peer. See ``dialQuic(_:)``.
+    public func dial(_ address: Multiaddr) async throws -> any MuxedConnection {
+        try await dialQuic(address)
+    }
+
+    /// Connects to a peer, and returns when the peer has confirmed the handshake.
+    ///
+    /// Names are resolved, and what they stand for is tried one after another. All of it together takes at most
+    /// ``QuicConfiguration/Timeouts/dial``. Cancelling the task closes the attempt.
+    ///
+    /// - Parameter address: A plain QUIC address. When it ends in `/p2p/ID`, only that peer will do.
+    /// - Throws: ``QuicError`` of code `invalidAddress`, `resolution`, `dial`, `peerVerification`, `handshake`, `timeout`,
+    ///   `connectionLimit` or `cancelled`.
+    public func dialQuic(_ address: Multiaddr) async throws(QuicError) -> QuicConnection {
+        let endpoint = try quicEndpoint(of: address, to: "dial")
+        do {
+            return try await withDeadline(configuration.timeouts.dial) {
+                try await self.dial(address, endpoint)
+            }
+        } catch let error as QuicError {
+            throw error
+        } catch let error as NetStreamError where error.code == .timeout {
+            throw QuicError(
+                .timeout,
+                "dialing \(address) took more than \(configuration.timeouts.dial); check the address, and that UDP gets there",
+                cause: error.cause)
+        } catch is CancellationError {
+            throw QuicError(.cancelled, "the task that dialed \(address) was cancelled")
+        } catch {
+            throw QuicError(.dial, "dialing \(address) failed", cause: error)
+        }
+    }
+
+    private func dial(_ address: Multiaddr, _ endpoint: QuicEndpoint) async throws -> QuicConnection {
+        let expected = address.peerID
+        if let remote = NetworkAddress(endpoint) { return try await sockets.dial(remote, expecting: expected) }
+        guard case .dns = endpoint.host else {
+            throw QuicError(.invalidAddress, "\(address) names an interface that this machine does not have")
+        }
+        let candidates = try await resolve(address)
+        var failure = QuicError(.resolution, "\(address) resolves to no QUIC address")
+        for candidate in candidates {
+            guard let endpoint = candidate.quicEndpoint, endpoint.version == .v1, let remote = NetworkAddress(endpoint)
+            else { continue }
+            // A `/dnsaddr` record may name the peer itself; an address that named one first is the stricter.
+            let expected = expected ?? candidate.peerID
+            do {
+                return try await sockets.dial(remote, expecting: expected)
+            } catch {
+                failure = error
+                if Task.isCancelled { break }
+            }
+        }
+        throw failure
+    }
+
+    private func resolve(_ address: Multiaddr) async throws -> [Multiaddr] {
+        do {
+            return try await resolver.resolve(address)
+        } catch let error as CancellationError {
+            throw error
+        } catch {
+            throw QuicError(.resolution, "the name in \(address) could not be resolved", cause: error)
+        }
+    }
+
+    private func quicEndpoint(of address: Multiaddr, to verb: String) throws(QuicError) -> QuicEndpoint {
+        guard let endpoint = address.quicEndpoint else {
+            throw QuicError(
+                .invalidAddress,
+                "cannot \(verb) \(address): it is not a plain QUIC address such as /ip4/192.0.2.1/udp/4001/quic-v1")
+        }
+        guard endpoint.version == .v1 else {
+            throw QuicError(
+                .unsupportedVersion,
+                "cannot \(verb) \(address): /quic means draft 29, which this transport does not speak; use /quic-v1")
+        }
+        return endpoint
+    }
+
+    /// Closes every listener and connection with the shutdown code, and every socket. Idempotent; the transport cannot be
+    /// used again.
+    public func close() async {
+        await sockets.close()
+    }
+}
+
+extension QuicConfiguration {
+    /// The installed library has to have the versions; see FEATURES on draft 29.
+    func checkVersions() throws(QuicError) {
+        for version in versions where !version.isInstalled {
+            throw QuicError(
+                .unsupportedVersion,
+                "QUIC version \(version) is not in the installed ngtcp2 \(QuicVersion.libraryVersion)")
+        }
+        guard versions.contains(.v1) else {
+            throw .invalidConfiguration(field: "versions", "must contain version 1, which /quic-v1 addresses mean")
+        }
+    }
+}
