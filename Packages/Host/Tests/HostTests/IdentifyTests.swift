@@ -224,6 +224,32 @@ import Testing
         }
     }
 
+    @Test func pushesAreLimited() async throws {
+        let clock = ManualClock()
+        var configuration = HostConfiguration()
+        configuration.clock = clock
+        configuration.identify.runsOnConnect = false
+        try await withTwoHosts(configuration, configuration) { server, client in
+            try await client.connect(to: server.address)
+            let message = try #require(IdentifyMessage.encode(content(protocols: ["/x"])).first)
+            func push() async throws -> NetStreamError? {
+                let stream = try await client.newStream(to: server.peerID, protocols: [IdentifyProtocol.pushName])
+                do {
+                    // Somebody else's message: read, found wanting, and reset as such.
+                    try await stream.writeMessage(message)
+                    try await stream.closeWrite()
+                    _ = try await stream.readToEnd(limit: 0)
+                    return nil
+                } catch { return error as? NetStreamError }
+            }
+            for _ in 0..<10 { #expect(try await push()?.streamCode == StreamErrorCode.generic.rawValue) }
+            #expect(try await push()?.streamCode == StreamErrorCode.rateLimited.rawValue)
+            clock.advance(by: .seconds(5))
+            #expect(try await push()?.streamCode == StreamErrorCode.generic.rawValue)
+            #expect(try await push()?.streamCode == StreamErrorCode.rateLimited.rawValue)
+        }
+    }
+
     @Test func identifyCanBeSwitchedOff() async throws {
         var configuration = HostConfiguration()
         configuration.identify.runsOnConnect = false

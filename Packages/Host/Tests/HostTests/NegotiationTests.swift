@@ -224,6 +224,8 @@ import Testing
             } catch let error as NetStreamError {
                 #expect((error.cause as? HostError)?.code == .protocolsNotSupported)
             }
+            // And it is not proposed unasked again.
+            #expect(host.peerStore.protocols(of: peerKey.peerID) == [])
         }
     }
 

@@ -403,6 +403,7 @@ final class StuckTransport: Transport {
         for choice in [HostConfiguration.ConnectionChoice.roundRobin, .leastLoaded] {
             var configuration = HostConfiguration()
             configuration.connections.choice = choice
+            configuration.identify.runsOnConnect = false
             let network = MemoryNetwork()
             let (key, peerKey) = (PrivateKey.ed25519(), PrivateKey.ed25519())
             let peer = MemoryTransport(identity: peerKey, network: network)
@@ -420,14 +421,39 @@ final class StuckTransport: Transport {
                     if case .connected = event { count += 1 }
                 }
                 var used: Set<UInt64> = []
+                var streams: [NetStream] = []
                 for _ in 0..<4 {
                     let connection = try #require(host.openConnection(to: peerKey.peerID))
                     used.insert(connection.info.id)
-                    _ = try await connection.wrap(connection.muxed.openStream())
+                    streams.append(try await connection.wrap(connection.muxed.openStream()))
                 }
+                #expect(host.connections().allSatisfy { used.contains($0.id) } && streams.count == 4)
                 #expect(used.count == 2, "\(choice)")
                 #expect(ends.count == 2)
             }
+        }
+    }
+
+    @Test func streamsAreCountedWhileTheyAreInUse() async throws {
+        try await withTwoHosts { server, client in
+            await server.handle(EchoProtocol.name, handler: EchoProtocol.handler)
+            let peer = try await client.connect(to: server.address)
+            _ = try await client.identify(peer)
+            let connection = try #require(client.openConnection(to: peer))
+            do {
+                let dropped = try await connection.wrap(connection.muxed.openStream())
+                #expect(connection.streamCount >= 1)
+                withExtendedLifetime(dropped) {}
+            }
+            let kept = try await connection.wrap(connection.muxed.openStream())
+            kept.reset()
+            kept.reset()
+            let last = try await connection.wrap(connection.muxed.openStream())
+            // The host's own streams have ended, the dropped and the reset one too.
+            while connection.streamCount > 1 { await Task.yield() }
+            #expect(connection.streamCount == 1)
+            last.reset()
+            #expect(connection.streamCount == 0)
         }
     }
 

@@ -105,6 +105,10 @@ extension BasicHost {
     }
 
     private func acceptPush(_ stream: NetStream) async throws {
+        let connection = state.withLock { state in
+            state.connections[stream.remotePeer]?.first { $0.muxed === stream.connection }
+        }
+        guard connection?.takePush() == true else { return stream.reset(code: .rateLimited) }
         try await withDeadline(configuration.identify.timeout, clock: configuration.clock) {
             _ = try await self.readIdentify(from: stream)
         }

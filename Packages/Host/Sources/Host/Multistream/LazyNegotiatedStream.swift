@@ -21,8 +21,12 @@ final class LazyNegotiatedStream: MuxedStream {
     /// One writer at a time, so that nothing overtakes the opening.
     private let writing = AsyncSemaphore(permits: 1)
 
-    init(_ base: any MuxedStream, proposing name: [UInt8]) {
+    /// Called when the peer does not speak the protocol after all.
+    private let onRefusal: @Sendable () -> Void
+
+    init(_ base: any MuxedStream, proposing name: [UInt8], onRefusal: @escaping @Sendable () -> Void) {
         self.base = base
+        self.onRefusal = onRefusal
         let dialer = MultistreamDialer(proposals: [name])
         state = Mutex(State(opening: dialer.opening, dialer: dialer))
     }
@@ -102,18 +106,20 @@ final class LazyNegotiatedStream: MuxedStream {
             guard let bytes = try await base.read(upTo: 2048) else {
                 throw HostError(.negotiationFailed, "the peer ended the stream without an answer to its protocol")
             }
-            try state.withLock { state in
-                switch try state.dialer.receive(bytes) {
-                case .wait, .send: break
-                case .agreed(_, let rest):
+            let action = try state.withLock { state in
+                let action = try state.dialer.receive(bytes)
+                if case .agreed(_, let rest) = action {
                     state.isAgreed = true
                     state.rest = rest[...]
-                case .exhausted:
-                    throw HostError(
-                        .protocolsNotSupported,
-                        "the peer no longer speaks the protocol that it named before; identify it again"
-                    )
                 }
+                return action
+            }
+            if action == .exhausted {
+                onRefusal()
+                throw HostError(
+                    .protocolsNotSupported,
+                    "the peer no longer speaks the protocol that it named before; try another one"
+                )
             }
         }
     }

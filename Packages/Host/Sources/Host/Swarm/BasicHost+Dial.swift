@@ -285,7 +285,9 @@ extension BasicHost {
             }
             metrics.streamsOpened.increment()
             if let known = lazyChoice(of: names, for: connection.peer) {
-                let lazy = LazyNegotiatedStream(muxed, proposing: known)
+                let lazy = LazyNegotiatedStream(muxed, proposing: known) { [peerStore] in
+                    peerStore.forget(protocol: known, of: connection.peer)
+                }
                 return try connection.wrap(lazy, protocolID: String(decoding: known, as: UTF8.self))
             }
             let stream = try connection.wrap(muxed)

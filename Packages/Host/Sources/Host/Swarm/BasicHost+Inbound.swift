@@ -194,8 +194,8 @@ extension BasicHost {
             try await handler(stream)
             if !stream.state.isEnd { try await stream.close() }
         } catch {
-            // Somebody broke the stream off or the host shuts down: not worth a line.
-            let isOver = stream.state == .reset || stream.state == .failed || Task.isCancelled
+            // What the peer's behaviour or the host's end brings about is not worth a line each time.
+            let isOver = error is NetStreamError || error is HostError || Task.isCancelled
             stream.reset(code: Task.isCancelled ? .shutdown : Self.resetCode(for: error))
             logger.log(
                 level: isOver ? .debug : .info,

@@ -11,6 +11,8 @@ final class HostConnection: Sendable {
     let handlers: AsyncSemaphore
     let opened: ClockMoment
     private let streams = Mutex(0)
+    private let pushes = Mutex(TokenBucket(capacity: 10, refill: .seconds(5)))
+    private let clock: any Clock<Duration>
 
     init(id: UInt64, muxed: any MuxedConnection, configuration: HostConfiguration) {
         info = ConnectionInfo(
@@ -21,6 +23,7 @@ final class HostConnection: Sendable {
             remoteAddress: muxed.remoteAddress
         )
         self.muxed = muxed
+        clock = configuration.clock
         opened = configuration.clock.now()
         inboundNegotiations = AsyncSemaphore(permits: configuration.streams.inboundNegotiations)
         outboundNegotiations = AsyncSemaphore(permits: configuration.streams.outboundNegotiations)
@@ -34,11 +37,30 @@ final class HostConnection: Sendable {
 
     /// Wraps a stream of this connection, counted until it is released.
     func wrap(_ muxed: any MuxedStream, protocolID: String? = nil) throws -> NetStream {
-        streams.withLock { $0 += 1 }
-        let stream = NetStream(muxed, connection: self.muxed, protocolID: protocolID) { [weak self] _ in
-            self?.streams.withLock { $0 -= 1 }
+        let use = StreamUse(of: self)
+        let stream = NetStream(muxed, connection: self.muxed, protocolID: protocolID) { _ in
+            withExtendedLifetime(use) {}
         }
         try stream.establish()
         return stream
+    }
+
+    /// Whether one more identify push of the peer is within its budget: 10 at once, one every 5 s in the long run, as
+    /// go-libp2p has it.
+    func takePush() -> Bool {
+        let moment = clock.now()
+        return pushes.withLock { $0.take(at: moment) }
+    }
+
+    /// Counts a stream for as long as it is in use: until its release, or until nobody holds it any more.
+    private final class StreamUse: Sendable {
+        private let connection: HostConnection
+
+        init(of connection: HostConnection) {
+            self.connection = connection
+            connection.streams.withLock { $0 += 1 }
+        }
+
+        deinit { connection.streams.withLock { $0 -= 1 } }
     }
 }

@@ -83,6 +83,11 @@ public final class PeerStore: Sendable {
         add(told.listenAddresses, for: told.peer)
     }
 
+    /// Takes note that a peer does not speak a protocol any more.
+    func forget(protocol name: [UInt8], of peer: PeerID) {
+        state.withLock { $0.entries[peer]?.info.identify?.protocols.removeAll { Array($0.utf8) == name } }
+    }
+
     private func change(_ peer: PeerID, _ body: (inout PeerInfo) -> Void) {
         state.withLock { state in
             state.clock += 1
