@@ -30,6 +30,7 @@ let package = Package(
     dependencies: [
         .package(path: "../Packages/Multiaddr"),
         .package(path: "../Packages/PeerID"),
+        .package(path: "../Packages/Libp2pTLS"),
         .package(path: "../Packages/NetStream"),
         .package(path: "../Packages/QuicTransport"),
         .package(path: "../Packages/Host"),
@@ -44,10 +45,12 @@ let package = Package(
             dependencies: [
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Host", package: "Host"),
+                .product(name: "Libp2pTLS", package: "Libp2pTLS"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Multiaddr", package: "Multiaddr"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "PeerID", package: "PeerID"),
+                .product(name: "QuicCore", package: "QuicTransport"),
                 .product(name: "QuicTransport", package: "QuicTransport"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),

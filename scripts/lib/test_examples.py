@@ -123,10 +123,13 @@ def check_bad_arguments_end_with_2_and_one_line():
 def check_bad_addresses_end_with_2_and_say_what_is_wrong():
     for text in ("", "nonsense", "/", "/ip4/1.2.3/udp/1/quic-v1", "/ip4/1.2.3.4/udp/70000/quic-v1", "/ip4/1.2.3.4/udp",
                  "/ip4/1.2.3.4/tcp/80", "/ip4/127.0.0.1/udp/1/quic-v1/p2p/notanid", "/nosuch/1", "/ip4/1.2.3.4/udp/1",
-                 "/ip4/127.0.0.1/udp/1/quic-v1/p2p-circuit", "/ip4/1.2.3.4/udp/1/quic-v1/" + "x" * 5000):
+                 "/ip4/127.0.0.1/udp/1/quic-v1/p2p-circuit", "/ip4/127.0.0.1/udp/1/quic", "/ip4/1.2.3.4/udp/1/quic-v1/" + "x" * 5000):
         fails(2, "address", ECHO, "dial", text)
         fails(2, "address", ECHO, "listen", "--listen", text)
         fails(2, "address", PING, "dial", text)
+
+
+    fails(2, "not a name", ECHO, "listen", "--listen", "/dns4/localhost/udp/0/quic-v1")
 
 
 def check_help_goes_to_stdout_and_ends_with_0():

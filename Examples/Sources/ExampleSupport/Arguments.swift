@@ -26,7 +26,7 @@ public struct ListenOptions: ParsableArguments, Sendable {
     @Option(
         name: .customLong("listen"),
         help: "Where to listen; may be given several times. Port 0 lets the system choose.",
-        transform: quicAddress
+        transform: listenAddress
     )
     public var addresses: [Multiaddr] = ["/ip4/127.0.0.1/udp/0/quic-v1"]
 
@@ -67,8 +67,19 @@ public func quicAddress(_ text: String) throws -> Multiaddr {
     } catch {
         throw ValidationError("bad address '\(text)': \(error.message)")
     }
-    guard address.isQuic else {
-        throw ValidationError("'\(text)' is not a QUIC address: it has to look like /ip4/127.0.0.1/udp/4001/quic-v1")
+    guard address.quicEndpoint?.version == .v1 else {
+        throw ValidationError(
+            "bad address '\(text)': it has to be a QUIC address such as /ip4/127.0.0.1/udp/4001/quic-v1"
+        )
+    }
+    return address
+}
+
+/// Reads an address to listen on: one with an IP address of this machine, not a name.
+public func listenAddress(_ text: String) throws -> Multiaddr {
+    let address = try quicAddress(text)
+    if case .dns = address.quicEndpoint?.host {
+        throw ValidationError("bad address '\(text)': a listener needs an IP address, not a name")
     }
     return address
 }

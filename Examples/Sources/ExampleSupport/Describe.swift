@@ -1,5 +1,5 @@
 import Host
-import QuicTransport
+import QuicCore
 
 /// What to tell the user about an error: the messages of our own errors, what caused them included,
 /// and the description of others.
