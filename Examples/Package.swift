@@ -49,6 +49,7 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Multiaddr", package: "Multiaddr"),
                 .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NetStream", package: "NetStream"),
                 .product(name: "PeerID", package: "PeerID"),
                 .product(name: "QuicCore", package: "QuicTransport"),
                 .product(name: "QuicTransport", package: "QuicTransport"),
