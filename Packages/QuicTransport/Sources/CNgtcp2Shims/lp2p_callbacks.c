@@ -181,14 +181,6 @@ static int on_stream_reset(ngtcp2_conn *conn, int64_t stream_id, uint64_t final_
   return 0;
 }
 
-static int on_stream_stop_sending(ngtcp2_conn *conn, int64_t stream_id, uint64_t app_error_code, void *user_data,
-                                  void *stream_user_data) {
-  (void)conn;
-  lp2p_conn *self = user_data;
-  self->events.stream_stop_sending(self->owner, stream_id, stream_user_data, app_error_code);
-  return 0;
-}
-
 static int on_stream_close(ngtcp2_conn *conn, uint32_t flags, int64_t stream_id, uint64_t app_error_code,
                            void *user_data, void *stream_user_data) {
   (void)conn;
@@ -285,6 +277,11 @@ static int on_stateless_reset(ngtcp2_conn *conn, const ngtcp2_pkt_stateless_rese
   return 0;
 }
 
+void lp2p_on_stop_sending(void *context, uint64_t stream, uint64_t code) {
+  lp2p_conn *self = context;
+  self->events.stream_stopped(self->owner, (int64_t)stream, code);
+}
+
 void lp2p_fill_callbacks(ngtcp2_callbacks *callbacks, const lp2p_config *config, int is_server) {
   memset(callbacks, 0, sizeof(*callbacks));
   if (is_server) {
@@ -322,7 +319,6 @@ void lp2p_fill_callbacks(ngtcp2_callbacks *callbacks, const lp2p_config *config,
   callbacks->ack_datagram = on_datagram_acked;
   callbacks->lost_datagram = on_datagram_lost;
   callbacks->get_path_challenge_data = on_path_challenge_data;
-  callbacks->stream_stop_sending = on_stream_stop_sending;
   callbacks->version_negotiation = ngtcp2_crypto_version_negotiation_cb;
   callbacks->recv_rx_key = require_transport_parameters;
   callbacks->recv_tx_key = require_transport_parameters;

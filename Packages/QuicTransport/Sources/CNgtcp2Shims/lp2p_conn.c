@@ -105,6 +105,8 @@ static lp2p_conn *make(const lp2p_config *config, const lp2p_cid *dcid, const lp
   self->is_server = (uint8_t)is_server;
   self->last_now = config->now;
   lp2p_frame_guard_init(&self->guard, &config->guard);
+  self->guard.on_stop_sending = lp2p_on_stop_sending;
+  self->guard.context = self;
   ngtcp2_path_storage_zero(&self->written_path);
   ngtcp2_path_storage_zero(&self->batch_path);
 

@@ -38,6 +38,9 @@ struct lp2p_conn {
 /// The callbacks of a connection, complete.
 void lp2p_fill_callbacks(ngtcp2_callbacks *callbacks, const lp2p_config *config, int is_server);
 
+/// What the frame guard tells of a STOP_SENDING frame.
+void lp2p_on_stop_sending(void *context, uint64_t stream, uint64_t code);
+
 /// Marks the connection whose packets the decrypt callback is about to see (this thread), or none.
 void lp2p_set_current(lp2p_conn *conn);
 

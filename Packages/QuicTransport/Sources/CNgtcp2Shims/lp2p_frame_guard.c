@@ -300,7 +300,9 @@ static int inspect_frame(lp2p_frame_guard *guard, cursor *c, uint64_t type, int 
   case FRAME_RESET_STREAM:
     return inspect_fixed(guard, c, type, 3, 0, LP2P_BUCKET_RESET_STREAM);
   case FRAME_STOP_SENDING:
-    return inspect_fixed(guard, c, type, 2, 0, LP2P_BUCKET_STOP_SENDING);
+    if (!take_varint(c, &first) || !take_varint(c, &second)) return malformed(guard, type, "STOP_SENDING frame is cut short");
+    if (guard->on_stop_sending != NULL) guard->on_stop_sending(guard->context, first, second);
+    return inspect_fixed(guard, c, type, 0, 0, LP2P_BUCKET_STOP_SENDING);
   case FRAME_CRYPTO:
     if (!take_varint(c, &first) || !take_varint(c, &second) || !skip(c, second)) {
       return malformed(guard, type, "CRYPTO frame is cut short");

@@ -195,7 +195,8 @@ public final class QuicConnection: MuxedConnection {
                 let core = driver.value.core
                 continuation.resume(
                     returning: core.isOpen
-                        ? QuicConnectionStatistics(path: core.pathStatistics, traffic: core.traffic) : nil)
+                        ? QuicConnectionStatistics(path: core.pathStatistics, traffic: core.traffic) : nil
+                )
             }
         }
     }
@@ -212,8 +213,12 @@ public struct QuicConnectionStatistics: Sendable, Hashable {
 extension ConnectionCloseReason {
     init(_ end: ConnectionTermination) {
         self.init(
-            code: end.code, isApplication: end.cause == .application, byPeer: end.byPeer, reason: end.reason,
-            cause: end.error)
+            code: end.code,
+            isApplication: end.cause == .application,
+            byPeer: end.byPeer,
+            reason: end.reason,
+            cause: end.error
+        )
     }
 }
 
@@ -227,7 +232,8 @@ extension QuicError {
     static var openTimeout: QuicError {
         QuicError(
             .streamTimeout,
-            "the peer gave no credit for another stream in time; close streams, or raise timeouts.streamOpen")
+            "the peer gave no credit for another stream in time; close streams, or raise timeouts.streamOpen"
+        )
     }
 
     static var cancelledOpen: QuicError { QuicError(.cancelled, "the task that opened a stream was cancelled") }
@@ -237,6 +243,7 @@ extension QuicError {
     static func unreachable(_ address: NetworkAddress, errno code: Int32) -> QuicError {
         QuicError(
             .dial,
-            "nothing can be sent to \(address): \(UDPSocketError(code: code, operation: "send")); check the address")
+            "nothing can be sent to \(address): \(UDPSocketError(code: code, operation: "send")); check the address"
+        )
     }
 }

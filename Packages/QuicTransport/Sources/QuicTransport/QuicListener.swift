@@ -44,7 +44,11 @@ public final class QuicListener: Listener {
     /// Stops accepting. Connections that were handed out live on, and so does the socket until they and the transport
     /// are closed. Idempotent.
     public func close() async {
-        guard isOpen.withLock({ isOpen in defer { isOpen = false }; return isOpen }) else { return }
+        guard
+            isOpen.withLock({ isOpen in
+                defer { isOpen = false }; return isOpen
+            })
+        else { return }
         let driver = driver
         await withCheckedContinuation { continuation in
             eventLoop.execute {
@@ -106,13 +110,20 @@ extension EndpointDriver {
         let routing = core.statistics
         let socket = socketStatistics
         return QuicListenerStatistics(
-            accepted: routing.accepted, rejected: routing.rejected, active: connectionCount,
-            pending: core.halfOpenCount, versionNegotiations: routing.versionNegotiations,
+            accepted: routing.accepted,
+            rejected: routing.rejected,
+            active: connectionCount,
+            pending: core.halfOpenCount,
+            versionNegotiations: routing.versionNegotiations,
             statelessResets: routing.statelessResets,
             fallbackRoutings: core.registry.statistics.fallbackRoutings,
             invalidPackets: routing.malformed + UInt64(socket.emptyDatagrams + socket.unreadableDatagrams),
-            dropped: routing.dropped, bytesReceived: UInt64(socket.bytesReceived), bytesSent: UInt64(socket.bytesSent),
-            packetsReceived: UInt64(socket.datagramsReceived), packetsSent: UInt64(socket.datagramsSent))
+            dropped: routing.dropped,
+            bytesReceived: UInt64(socket.bytesReceived),
+            bytesSent: UInt64(socket.bytesSent),
+            packetsReceived: UInt64(socket.datagramsReceived),
+            packetsSent: UInt64(socket.datagramsSent)
+        )
     }
 }
 

@@ -77,8 +77,11 @@ public final class QuicStream: MuxedStream {
     public var statistics: QuicStreamStatistics {
         let counters = mailbox.counters
         return QuicStreamStatistics(
-            bytesReceived: counters.received, bytesUnread: counters.unread, bytesWritten: counters.written,
-            bytesUnacknowledged: counters.unacknowledged)
+            bytesReceived: counters.received,
+            bytesUnread: counters.unread,
+            bytesWritten: counters.written,
+            bytesUnacknowledged: counters.unacknowledged
+        )
     }
 }
 

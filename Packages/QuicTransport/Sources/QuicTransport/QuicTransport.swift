@@ -125,7 +125,8 @@ public final class QuicTransport: Transport {
             throw QuicError(
                 .timeout,
                 "dialing \(address) took more than \(configuration.timeouts.dial); check the address, and that UDP gets there",
-                cause: error.cause)
+                cause: error.cause
+            )
         } catch is CancellationError {
             throw QuicError(.cancelled, "the task that dialed \(address) was cancelled")
         } catch {
@@ -170,12 +171,14 @@ public final class QuicTransport: Transport {
         guard let endpoint = address.quicEndpoint else {
             throw QuicError(
                 .invalidAddress,
-                "cannot \(verb) \(address): it is not a plain QUIC address such as /ip4/192.0.2.1/udp/4001/quic-v1")
+                "cannot \(verb) \(address): it is not a plain QUIC address such as /ip4/192.0.2.1/udp/4001/quic-v1"
+            )
         }
         guard endpoint.version == .v1 else {
             throw QuicError(
                 .unsupportedVersion,
-                "cannot \(verb) \(address): /quic means draft 29, which this transport does not speak; use /quic-v1")
+                "cannot \(verb) \(address): /quic means draft 29, which this transport does not speak; use /quic-v1"
+            )
         }
         return endpoint
     }
@@ -193,7 +196,8 @@ extension QuicConfiguration {
         for version in versions where !version.isInstalled {
             throw QuicError(
                 .unsupportedVersion,
-                "QUIC version \(version) is not in the installed ngtcp2 \(QuicVersion.libraryVersion)")
+                "QUIC version \(version) is not in the installed ngtcp2 \(QuicVersion.libraryVersion)"
+            )
         }
         guard versions.contains(.v1) else {
             throw .invalidConfiguration(field: "versions", "must contain version 1, which /quic-v1 addresses mean")

@@ -49,8 +49,10 @@ final class SocketPool: Sendable {
         return eventLoop.flatSubmit { [configuration, tls, staticKey, metrics] in
             UDPEndpoint.bind(to: address, options: options, on: eventLoop).flatMapThrowing { socket in
                 let core = EndpointCore(
-                    configuration: configuration, tls: tls,
-                    identifiers: try ServerConnectionIDs(staticKey: staticKey, owner: 0))
+                    configuration: configuration,
+                    tls: tls,
+                    identifiers: try ServerConnectionIDs(staticKey: staticKey, owner: 0)
+                )
                 let driver = EndpointDriver(socket: socket.value, core: core, metrics: metrics)
                 driver.start()
                 return NIOLoopBound(driver, eventLoop: eventLoop)
@@ -134,7 +136,9 @@ final class SocketPool: Sendable {
         case .failure(let error):
             metrics.dialFailed()
             logger.info(
-                "dial failed", metadata: ["address": "\(remote)", "code": "\(error.code)", "error": "\(error.message)"])
+                "dial failed",
+                metadata: ["address": "\(remote)", "code": "\(error.code)", "error": "\(error.message)"]
+            )
             throw error
         }
     }
@@ -188,7 +192,9 @@ final class SocketPool: Sendable {
             await withCheckedContinuation { continuation in
                 endpoint.eventLoop.execute {
                     endpoint.value.shutDown(
-                        code: ConnectionErrorCode.shutdown.rawValue, reason: "the transport was closed")
+                        code: ConnectionErrorCode.shutdown.rawValue,
+                        reason: "the transport was closed"
+                    )
                     continuation.resume()
                 }
             }

@@ -31,7 +31,12 @@ struct QuicPair: Sendable {
             async let incoming = listener.acceptConnection()
             let dialed = try await client.dialQuic(address)
             let pair = QuicPair(
-                server: server, client: client, listener: listener, dialed: dialed, accepted: try await incoming)
+                server: server,
+                client: client,
+                listener: listener,
+                dialed: dialed,
+                accepted: try await incoming
+            )
             let result = try await body(pair)
             await client.close()
             await server.close()

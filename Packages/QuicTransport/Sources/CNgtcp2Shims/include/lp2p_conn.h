@@ -99,7 +99,9 @@ typedef struct lp2p_events {
                       int fin);
   void (*stream_acked)(void *owner, int64_t stream, void *stream_user_data, uint64_t length);
   void (*stream_reset)(void *owner, int64_t stream, void *stream_user_data, uint64_t code);
-  void (*stream_stop_sending)(void *owner, int64_t stream, void *stream_user_data, uint64_t code);
+  /// The peer sent STOP_SENDING. The library, which resets the stream in answer, sees the frame after this call, and
+  /// only if the packet is good.
+  void (*stream_stopped)(void *owner, int64_t stream, uint64_t code);
   void (*stream_closed)(void *owner, int64_t stream, void *stream_user_data, int has_code, uint64_t code);
   void (*stream_writable)(void *owner, int64_t stream, void *stream_user_data);
   void (*streams_available)(void *owner, int bidirectional);

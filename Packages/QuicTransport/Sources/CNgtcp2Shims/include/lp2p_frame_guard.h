@@ -85,6 +85,10 @@ typedef struct lp2p_frame_guard {
   /// seen[0] is `largest_sequence - n`, bit n of seen[1] is `largest_sequence - 64 - n`.
   uint64_t largest_sequence;
   uint64_t seen[2];
+  /// Told of each STOP_SENDING frame, which ngtcp2 answers without a word to us; NULL after init. The packet may still
+  /// turn out to be a duplicate, or bad.
+  void (*on_stop_sending)(void *context, uint64_t stream, uint64_t code);
+  void *context;
   /// NEW_CONNECTION_ID frames taken out.
   uint64_t suppressed;
   /// What the connection was closed for, when `lp2p_frame_guard_inspect` said so: the code, the type of the frame

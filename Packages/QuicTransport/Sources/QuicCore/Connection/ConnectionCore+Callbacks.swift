@@ -60,10 +60,8 @@ func connectionCallbacks() -> lp2p_events {
             if let record = record(userData) { core.flush(record) }
             core.events.append(.streamReset(StreamID(rawValue: stream), code: code))
         },
-        stream_stop_sending: { owner, stream, userData, code in
-            guard let core = core(owner) else { return }
-            record(userData)?.sendingOver = true
-            core.events.append(.streamStopped(StreamID(rawValue: stream), code: code))
+        stream_stopped: { owner, stream, code in
+            core(owner)?.stops.append((StreamID(rawValue: stream), code))
         },
         stream_closed: { owner, stream, userData, _, _ in
             guard let core = core(owner) else { return }

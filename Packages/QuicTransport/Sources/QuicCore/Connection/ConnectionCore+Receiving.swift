@@ -45,8 +45,21 @@ extension ConnectionCore {
             )
         }
         if !heldByConnection.isEmpty, lp2p_conn_max_data_left(pointer) > 0 { releaseHeldStreams() }
+        if !stops.isEmpty { reportStops(wereRead: status == LP2P_OK) }
         if isUnverified { return fail(LP2P_INTERNAL, now: now) }
         if status != LP2P_OK { handleReadFailure(status, now: now) }
+    }
+
+    /// The library has reset the streams whose bytes the peer does not want.
+    private func reportStops(wereRead: Bool) {
+        if wereRead {
+            for (stream, code) in stops {
+                guard let record = streams[stream], !record.sendingOver else { continue }
+                record.sendingOver = true
+                events.append(.streamStopped(stream, code: code))
+            }
+        }
+        stops.removeAll(keepingCapacity: true)
     }
 
     /// Does what is due. Call it when ``nextDeadline`` has come.

@@ -64,6 +64,8 @@ public final class ConnectionCore {
     var heldByConnection: [StreamRecord] = []
     var dirtyStreams: [StreamRecord] = []
     var acknowledgedStreams: [StreamRecord] = []
+    /// STOP_SENDING frames in the datagram that is being read.
+    var stops: [(stream: StreamID, code: UInt64)] = []
 
     // MARK: output
 

@@ -49,7 +49,10 @@ extension ConnectionDriver {
         guard openOutbound < limit else {
             return .failure(
                 QuicError(
-                    .streamLimit, "\(limit) streams are open on this connection; close some, or raise streams.maxOutbound"))
+                    .streamLimit,
+                    "\(limit) streams are open on this connection; close some, or raise streams.maxOutbound"
+                )
+            )
         }
         do {
             guard let id = try core.openStream() else { return .success(nil) }
@@ -92,8 +95,10 @@ extension ConnectionDriver {
             limits: StreamMailbox.Limits(
                 window: configuration.flowControl.streamWindow,
                 receiveHighWater: configuration.streams.receiveHighWatermark,
-                receiveLowWater: configuration.streams.receiveLowWatermark, highWater: highWater,
-                lowWater: highWater / 2),
+                receiveLowWater: configuration.streams.receiveLowWatermark,
+                highWater: highWater,
+                lowWater: highWater / 2
+            ),
             pool: endpoint.pool,
             scheduleTimeout: { deadlines.schedule(after: $0, $1) },
             wakeLoop: { wakes.add(id, $0) }

@@ -43,7 +43,9 @@ final class ConnectionDriver {
         wakes = WakeList(eventLoop: endpoint.eventLoop)
         let streams = endpoint.configuration.streams
         inbound = InboundStreamCredit(
-            initial: min(streams.initialInboundCredit, streams.maxInbound), limit: streams.maxInbound)
+            initial: min(streams.initialInboundCredit, streams.maxInbound),
+            limit: streams.maxInbound
+        )
         wakes.attach(NIOLoopBound(self, eventLoop: endpoint.eventLoop))
     }
 
@@ -77,7 +79,10 @@ final class ConnectionDriver {
             let orders = mailbox.takeOutbound(into: &segments)
             if !segments.isEmpty || orders.isEnd {
                 core.send(
-                    segments.lazy.map(\.sendSegment), isEnd: orders.isEnd, on: id)
+                    segments.lazy.map(\.sendSegment),
+                    isEnd: orders.isEnd,
+                    on: id
+                )
                 segments.removeAll(keepingCapacity: true)
             }
             if let code = orders.reset { core.reset(id, code: code) }

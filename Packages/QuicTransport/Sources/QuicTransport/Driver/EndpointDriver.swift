@@ -1,6 +1,6 @@
 import NIOCore
-import NetStream
 import NIOPosix
+import NetStream
 import PeerID
 import QuicCore
 
@@ -163,7 +163,12 @@ final class EndpointDriver: UDPEndpointHandler {
     func send(_ batch: SendBatch) -> Int32? {
         let bytes = UnsafeRawBufferPointer(rebasing: sendBuffer[..<batch.count])
         switch socket.send(
-            bytes, segmentSize: batch.segmentSize, to: batch.remote, from: source(of: batch), ecn: batch.ecn)
+            bytes,
+            segmentSize: batch.segmentSize,
+            to: batch.remote,
+            from: source(of: batch),
+            ecn: batch.ecn
+        )
         {
         case .sent: return nil
         case .dropped(let code): return code == EMSGSIZE ? nil : code
@@ -186,7 +191,13 @@ final class EndpointDriver: UDPEndpointHandler {
     func writable(_ endpoint: UDPEndpoint) {
         if let (bytes, batch) = unsent {
             let result = bytes.withUnsafeBytes { bytes in
-                socket.send(bytes, segmentSize: batch.segmentSize, to: batch.remote, from: source(of: batch), ecn: batch.ecn)
+                socket.send(
+                    bytes,
+                    segmentSize: batch.segmentSize,
+                    to: batch.remote,
+                    from: source(of: batch),
+                    ecn: batch.ecn
+                )
             }
             if case .wouldBlock(let sent) = result {
                 unsent = (Array(bytes.dropFirst(sent * batch.segmentSize)), batch)
@@ -209,8 +220,10 @@ final class EndpointDriver: UDPEndpointHandler {
         }
         metrics.connectionRefused()
         driver.core.close(
-            code: 0x1001, reason: "too many connections wait to be accepted",
-            now: NIODeadline.now().uptimeNanoseconds)
+            code: 0x1001,
+            reason: "too many connections wait to be accepted",
+            now: NIODeadline.now().uptimeNanoseconds
+        )
     }
 
     func ended(_ driver: ConnectionDriver, _ end: ConnectionTermination) {

@@ -89,7 +89,10 @@ final class StreamMailbox: Sendable {
         state = Mutex(
             State(
                 inbound: InboundHalf(
-                    window: limits.window, highWater: limits.receiveHighWater, lowWater: limits.receiveLowWater),
+                    window: limits.window,
+                    highWater: limits.receiveHighWater,
+                    lowWater: limits.receiveLowWater
+                ),
                 outbound: OutboundHalf(highWater: limits.highWater, lowWater: limits.lowWater, pool: pool)
             )
         )
