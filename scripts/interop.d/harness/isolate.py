@@ -1,4 +1,4 @@
-"""A network namespace with nothing but loopback, and a process namespace in which nothing survives us."""
+"""A network namespace with nothing but loopback, and where possible a process namespace that nothing survives."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-_FLAGS = ["--net", "--pid", "--fork", "--kill-child"]
+_NETWORK = ["--net", "--fork", "--kill-child"]
+# With a /proc of its own: Swift's runtime looks up its threads there and ends the program when it finds strangers.
+_PROCESSES = ["--pid", "--mount-proc"]
+_AS_ROOT = ["--user", "--map-root-user"]
 _PR_SET_PDEATHSIG = 1
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 0x1
 
@@ -21,8 +24,8 @@ def command() -> list[str] | None:
     """How to start a program in such namespaces; None where the system does not allow them."""
     if not (tool := shutil.which("unshare")):
         return None
-    for rights in ([], ["--user", "--map-root-user"]):
-        attempt = [tool, *rights, *_FLAGS]
+    for options in (_PROCESSES, [*_AS_ROOT, *_PROCESSES], [], _AS_ROOT):
+        attempt = [tool, *options, *_NETWORK]
         probe = subprocess.run([*attempt, "true"], stdin=subprocess.DEVNULL, capture_output=True, check=False)
         if probe.returncode == 0:
             return attempt

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -37,6 +38,8 @@ def _arguments() -> argparse.Namespace:
             parser.error(f"there is no peer {name!r}; there are: {', '.join(PEERS)}")
     if arguments.check:
         raise SystemExit(0)
+    if arguments.node and not os.access(arguments.node, os.X_OK):
+        parser.error(f"{arguments.node} is no program")
     if not arguments.node and not arguments.drivers_only and not arguments.install_only:
         parser.error("--node is missing (scripts/interop builds it and gives it)")
     return arguments

@@ -39,7 +39,8 @@ def text(rows: Sequence[Row], peers: Sequence[Peer], verbose: bool) -> str:
     if verbose:
         for row in rows:
             lines += ["", _pair(row)]
-            lines += [f"  {name.ljust(10)} {cell.status.ljust(6)} {cell.detail}" for name, cell in row.cells.items()]
+            cells = ((name, row.cells[name]) for name in FEATURES)
+            lines += [f"  {name.ljust(10)} {cell.status.ljust(6)} {cell.detail}" for name, cell in cells]
     for row in rows:
         if row.failed:
             lines += ["", *_failure(row)]
