@@ -16,6 +16,7 @@ from swift import Refused, Swift
 UNIX = "/unix: its binary has no slash before the path (Go's and ours has)"
 IPFS = "/ipfs: it does not know the old name of /p2p (Go's and ours do)"
 COMPATIBLE = "/ip6: it prints ::a.b.c.d, which RFC 4291 deprecates, where Go and we print ::x:y"
+NAMED = "/ip6zone: it refuses a zone that is called like a protocol (Go and we read it)"
 STARDUST = "/p2p-stardust: it does not know the protocol (the table does)"
 
 _NO_VALUE = [
@@ -70,7 +71,7 @@ def _component(source: random.Random) -> str:
     if kind == "memory":
         return f"/memory/{source.getrandbits(source.randint(1, 64))}"
     if kind == "ip6zone":
-        return f"/ip6zone/{_word(source, 1, 8)}"
+        return f"/ip6zone/{_word(source, 1, 8)}{source.randrange(10)}"
     if kind == "http-path":
         return f"/http-path/{_word(source, 1, 8)}%2F{_word(source, 1, 8)}%20x"
     return f"/unix/{_word(source, 1, 8)}/{_word(source, 1, 8)}"
@@ -131,12 +132,15 @@ def theirs(swift: Swift, source: random.Random, count: int, report: Report) -> N
         report.check(what, same and our_text.decode() == printed, f"{text}: {our_bytes.hex()} {their_bytes.hex()} {our_text!r}")
 
 
-def old_name(swift: Swift, source: random.Random, count: int, report: Report) -> None:
+def by_name(swift: Swift, source: random.Random, count: int, report: Report) -> None:
     for _ in range(count):
         peer = _b58(b"\x12\x20" + source.randbytes(32))
         read = swift.values("parse", f"/ipfs/{peer}".encode())
         same = read == [Multiaddr(f"/p2p/{peer}").to_bytes(), f"/p2p/{peer}".encode()]
         report.difference(IPFS, same and _refuses(f"/ipfs/{peer}"), peer)
+    for name in ("udp", "tls", "ws"):
+        _, text = swift.values("parse", f"/ip6zone/{name}/ip6/fe80::1".encode())
+        report.difference(NAMED, text.decode() == f"/ip6zone/{name}/ip6/fe80::1" and _refuses(text.decode()), name)
 
 
 def ours(swift: Swift, count: int, report: Report) -> None:

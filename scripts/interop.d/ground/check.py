@@ -24,7 +24,7 @@ def main() -> int:
     source, report, swift = random.Random(seed), Report(), Swift(binary, seed)
     start = time.monotonic()
     addresses.theirs(swift, source, count, report)
-    addresses.old_name(swift, source, 10, report)
+    addresses.by_name(swift, source, 10, report)
     addresses.ours(swift, count, report)
     keys.peers(swift, count, source, report)
     for kind, name, divisor in keys.kinds(source):

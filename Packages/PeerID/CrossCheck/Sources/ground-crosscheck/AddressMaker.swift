@@ -22,7 +22,8 @@ struct AddressMaker {
         case .ip6: (0..<8).flatMap { _ in Bool.random(using: &random) ? [0, 0] : bytes(2) }
         case .onion: bytes(11) + [1]
         case .onion3: bytes(36) + [1]
-        case .ip6zone: word(1...8)
+        // Python refuses a zone that is called like a protocol.
+        case .ip6zone: word(1...8) + [UInt8(ascii: "0")]
         case .dns, .dns4, .dns6, .dnsaddr, .sni:
             Array([word(1...12), word(1...12), word(2...5)].joined(separator: [UInt8(ascii: ".")]))
         case .unix: [UInt8(ascii: "/")] + word(1...8) + [UInt8(ascii: "/")] + word(1...8)
