@@ -92,7 +92,7 @@ import Testing
         let seed = UInt64.random(in: 0...UInt64.max)
         var generator = SplitMix(state: seed)
         let der = try good.der()
-        for _ in 0..<2_000 {
+        for _ in 0..<10_000 {
             var changed = der
             for _ in 0..<Int.random(in: 1...4, using: &generator) {
                 let index = Int.random(in: 0..<changed.count, using: &generator)
