@@ -18,6 +18,8 @@ from libp2p.host.exceptions import StreamFailure
 from libp2p.network.stream.exceptions import StreamEOF, StreamReset
 from libp2p.peer.id import ID
 from libp2p.peer.peerinfo import info_from_p2p_addr
+from libp2p.stream_muxer.exceptions import MuxedStreamEOF
+from libp2p.transport.quic.exceptions import QUICStreamClosedError
 from multiaddr import Multiaddr
 
 _BLOCK = 64 << 10
@@ -34,17 +36,19 @@ def _host() -> IHost:
 async def _read(stream: INetStream) -> bytes:
     """The next bytes, or nothing at the end of the stream.
 
-    Once both ends have finished, py-libp2p calls the stream "closed" and its own host reports that as a reset; only
-    the stream underneath knows whether the peer really reset it.
+    Two things about py-libp2p: it may report the end with the last bytes still in its hands, when they came while it
+    looked; and once both ends have finished its host calls that a reset. The stream underneath knows better on both.
     """
     try:
         return await stream.read(_BLOCK)
-    except StreamEOF:
-        return b""
-    except StreamReset:
-        if stream.muxed_stream.is_reset():  # type: ignore[attr-defined]
+    except (StreamEOF, StreamReset):
+        muxed = stream.muxed_stream
+        if muxed.is_reset():  # type: ignore[attr-defined]
             raise
-        return b""
+        try:
+            return await muxed.read(_BLOCK)
+        except (MuxedStreamEOF, QUICStreamClosedError):
+            return b""
 
 
 async def _read_to_end(stream: INetStream) -> bytes:
