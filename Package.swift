@@ -153,7 +153,7 @@ let quicTransport: [Target] = [
     ),
     .testTarget(
         name: "QuicCoreTests",
-        dependencies: ["QuicCore", "CNgtcp2Shims", "Libp2pTLS", "PeerID"],
+        dependencies: ["QuicCore", "CNgtcp2Shims", "CGnuTLS", "Libp2pTLS", "PeerID"],
         path: "Packages/QuicTransport/Tests/QuicCoreTests",
         resources: [.copy("Vectors")],
         swiftSettings: settings

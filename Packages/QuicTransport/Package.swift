@@ -71,6 +71,7 @@ let package = Package(
             name: "QuicCoreTests",
             dependencies: [
                 "QuicCore", "CNgtcp2Shims",
+                .product(name: "CGnuTLS", package: "PeerID"),
                 .product(name: "Libp2pTLS", package: "Libp2pTLS"),
                 .product(name: "PeerID", package: "PeerID"),
             ],

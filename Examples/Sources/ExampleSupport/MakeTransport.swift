@@ -1,12 +1,17 @@
 import Libp2pTLS
 public import Logging
 public import PeerID
+import QuicCore
 public import QuicTransport
 
-/// The QUIC transport as every example uses it: with the key log that `SSLKEYLOGFILE` asks for.
+/// The QUIC transport as every example uses it: with the key log that `SSLKEYLOGFILE` asks for and the
+/// qlog files that `QLOGDIR` asks for.
 public func makeTransport(identity: PrivateKey, logger: Logger) throws -> QuicTransport {
-    try QuicTransport(
+    var configuration = QuicConfiguration.defaults
+    configuration.qlogDirectory = environment("QLOGDIR")
+    return try QuicTransport(
         identity: identity,
+        configuration: configuration,
         tls: TLSConfiguration(keyLogFile: environment("SSLKEYLOGFILE")),
         logger: logger
     )

@@ -29,6 +29,10 @@ public struct QuicConfiguration: Sendable, Hashable {
     /// The application protocols of TLS (ALPN), the preferred one first. libp2p over QUIC is `libp2p`.
     public var alpn: [String] = ["libp2p"]
 
+    /// The directory for qlog files, one for each connection, for tools such as qvis; `nil`, the default, writes none. It
+    /// must exist. Writing never delays a connection; a full disk ends the logs only.
+    public var qlogDirectory: String?
+
     /// The congestion controller. CUBIC is the default of nearly every stack (RFC 9438).
     public var congestionControl: CongestionControl = .cubic
 

@@ -41,7 +41,7 @@ public final class QuicConnection: MuxedConnection {
         var local: NetworkAddress
         var remote: NetworkAddress
         var end: ConnectionTermination?
-        var endWaiters: [CheckedContinuation<ConnectionTermination, Never>] = []
+        var endWaiters: [UInt64: CheckedContinuation<ConnectionTermination?, Never>] = [:]
         var nextID: UInt64 = 0
     }
 
@@ -150,36 +150,51 @@ public final class QuicConnection: MuxedConnection {
     /// Whether the connection is closed or closing.
     public var isClosed: Bool { state.withLock { $0.end != nil } }
 
-    /// Closes the connection at once: streams are cut off, the peer is told the code.
+    /// Closes the connection at once: streams are cut off, the peer is told the code. Returns when that is done, at the
+    /// latest after ``QuicConfiguration/Timeouts/close``.
     ///
     /// Close the streams first, and let the peer answer, where their last bytes matter.
     public func close(code: ConnectionErrorCode, reason: String) async {
         let driver = driver
         eventLoop.execute { driver.value.close(code: code, reason: reason) }
-        _ = await waitForEnd()
+        _ = await waitForEnd(atMost: configuration.timeouts.close)
     }
 
     /// Waits until the connection is over and says why.
     public func waitUntilClosed() async -> ConnectionCloseReason {
-        ConnectionCloseReason(await waitForEnd())
+        let end = await waitForEnd(atMost: nil)
+        return ConnectionCloseReason(end ?? .unknown)
     }
 
-    private func waitForEnd() async -> ConnectionTermination {
-        await withCheckedContinuation { continuation in
-            let end = state.withLock { state -> ConnectionTermination? in
-                if state.end == nil { state.endWaiters.append(continuation) }
-                return state.end
+    private func waitForEnd(atMost limit: Duration?) async -> ConnectionTermination? {
+        var timer: StreamTimer?
+        let end = await withCheckedContinuation { (continuation: CheckedContinuation<ConnectionTermination?, Never>) in
+            let (end, id) = state.withLock { state -> (ConnectionTermination?, UInt64) in
+                state.nextID += 1
+                if state.end == nil { state.endWaiters[state.nextID] = continuation }
+                return (state.end, state.nextID)
             }
-            if let end { continuation.resume(returning: end) }
+            if let end {
+                continuation.resume(returning: end)
+            } else if let limit {
+                timer = deadlines.schedule(after: limit) { [weak self] in self?.endWait(id) }
+            }
         }
+        timer?.cancel()
+        return end
+    }
+
+    private func endWait(_ id: UInt64) {
+        let waiter = state.withLock { $0.endWaiters.removeValue(forKey: id) }
+        waiter?.resume(returning: nil)
     }
 
     /// The connection is over; the driver says it, once.
     func ended(_ end: ConnectionTermination) {
         let waiters = state.withLock { state in
             state.end = end
-            defer { state.endWaiters = [] }
-            return state.endWaiters
+            defer { state.endWaiters = [:] }
+            return Array(state.endWaiters.values)
         }
         for stream in inbound.close(end.error) { stream.reset(code: .none) }
         for waiter in waiters { waiter.resume(returning: end) }
@@ -208,6 +223,14 @@ public struct QuicConnectionStatistics: Sendable, Hashable {
     public var path: PathStatistics
     /// Bytes and datagrams each way.
     public var traffic: ConnectionTraffic
+}
+
+extension ConnectionTermination {
+    /// Stands for an end that was never reported, which waiting without a limit cannot come to.
+    fileprivate static var unknown: ConnectionTermination {
+        let error = QuicError(.internal, "the connection's end was not reported; please report this")
+        return ConnectionTermination(cause: .dropped, code: 0, frameType: 0, reason: "", byPeer: false, error: error)
+    }
 }
 
 extension ConnectionCloseReason {

@@ -53,6 +53,9 @@ final class SocketPool: Sendable {
                     tls: tls,
                     identifiers: try ServerConnectionIDs(staticKey: staticKey, owner: 0)
                 )
+                if let directory = configuration.qlogDirectory {
+                    core.makeQlogSink = { QlogFile(directory: directory, original: $0, isServer: $1).sink }
+                }
                 let driver = EndpointDriver(socket: socket.value, core: core, metrics: metrics)
                 driver.start()
                 return NIOLoopBound(driver, eventLoop: eventLoop)

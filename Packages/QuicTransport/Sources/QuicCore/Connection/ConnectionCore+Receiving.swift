@@ -93,7 +93,11 @@ extension ConnectionCore {
 
     /// The library refuses to go on: tell the peer why and close.
     func fail(_ status: lp2p_status, now: UInt64) {
-        let code = lp2p_conn_close_code(pointer, status)
+        var code = lp2p_conn_close_code(pointer, status)
+        // GnuTLS has no error for some of the alerts that our checks call for.
+        if !handshakeDone, status != LP2P_GUARD_VIOLATION, let failure = session.failure {
+            code = QuicErrorCode.crypto(alert: failure.alert).rawValue
+        }
         var error = QuicError(status: status, while: handshakeDone ? "reading a packet" : "shaking hands", code: code)
         if !handshakeDone, let alert = QuicErrorCode(rawValue: code).tlsAlert {
             error = .handshake(tls: session.recordFailure(sentAlert: alert), code: code)

@@ -19,6 +19,10 @@ public struct ConnectionHandle: Sendable, Hashable {
     }
 }
 
+/// Takes the qlog of one connection (draft-ietf-quic-qlog-main-schema), piece by piece, and whether it was the last one.
+/// The bytes are valid during the call.
+public typealias QlogSink = (_ bytes: UnsafeRawBufferPointer, _ isLast: Bool) -> Void
+
 /// Where a connection's unpredictable bytes and connection IDs come from.
 public protocol ConnectionEntropy: AnyObject {
     /// Fills memory with unpredictable bytes.
@@ -72,7 +76,7 @@ public final class ConnectionCore {
     var events: Deque<ConnectionEvent> = []
     /// Connection IDs issued and retired since the endpoint last looked.
     var identifierChanges: [IdentifierChange] = []
-    var qlogSink: ((UnsafeRawBufferPointer, Bool) -> Void)?
+    let qlogSink: QlogSink?
     /// A packet that was written for another path than the batch it came in.
     var stash: Stash?
     var outgoingDatagrams: Deque<[UInt8]> = []
@@ -142,12 +146,14 @@ public final class ConnectionCore {
         session: TLSSession,
         entropy: any ConnectionEntropy,
         remote: NetworkAddress,
-        local: NetworkAddress
+        local: NetworkAddress,
+        qlogSink: QlogSink?
     ) {
         self.handle = handle
         self.isServer = isServer
         self.session = session
         self.entropy = entropy
+        self.qlogSink = qlogSink
         initialRemote = remote
         lastRemote = remote
         lastLocal = local
@@ -175,6 +181,7 @@ public final class ConnectionCore {
         token: [UInt8],
         remote: NetworkAddress,
         local: NetworkAddress,
+        qlogSink: QlogSink? = nil,
         now: UInt64
     ) throws(QuicError) -> ConnectionCore {
         let core = ConnectionCore(
@@ -183,9 +190,11 @@ public final class ConnectionCore {
             session: session,
             entropy: entropy,
             remote: remote,
-            local: local
+            local: local,
+            qlogSink: qlogSink
         )
         var config = lp2p_config(parameters, now: now)
+        config.qlog = qlogSink == nil ? 0 : 1
         config.original_dcid = lp2p_cid(destination)
         try core.open(config: config, destination: destination, source: source, token: token)
         return core
@@ -207,6 +216,7 @@ public final class ConnectionCore {
         resetToken: [UInt8],
         remote: NetworkAddress,
         local: NetworkAddress,
+        qlogSink: QlogSink? = nil,
         now: UInt64
     ) throws(QuicError) -> ConnectionCore {
         let core = ConnectionCore(
@@ -215,9 +225,11 @@ public final class ConnectionCore {
             session: session,
             entropy: entropy,
             remote: remote,
-            local: local
+            local: local,
+            qlogSink: qlogSink
         )
         var config = lp2p_config(parameters, now: now)
+        config.qlog = qlogSink == nil ? 0 : 1
         config.original_dcid = lp2p_cid(original)
         if resetToken.count == Int(LP2P_RESET_TOKEN_LENGTH) {
             config.has_reset_token = 1

@@ -44,6 +44,23 @@ public struct ConnectionTermination: Sendable {
     public var byPeer: Bool
     /// The error that users of the connection see.
     public var error: QuicError
+
+    /// Describes an end.
+    public init(
+        cause: Cause,
+        code: UInt64,
+        frameType: UInt64,
+        reason: String,
+        byPeer: Bool,
+        error: QuicError
+    ) {
+        self.cause = cause
+        self.code = code
+        self.frameType = frameType
+        self.reason = reason
+        self.byPeer = byPeer
+        self.error = error
+    }
 }
 
 /// What happened on a connection since it was last asked.

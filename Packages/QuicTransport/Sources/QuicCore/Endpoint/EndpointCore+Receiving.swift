@@ -183,6 +183,7 @@ extension EndpointCore {
             resetToken: entropy.resetToken(for: source),
             remote: remote,
             local: local,
+            qlogSink: makeQlogSink?(original, true),
             now: now
         )
         registry.registerPending(source, for: handle, at: remote)

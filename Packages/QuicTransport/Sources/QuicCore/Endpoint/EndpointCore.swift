@@ -38,6 +38,9 @@ public final class EndpointCore {
     public let configuration: QuicConfiguration
     /// Whether datagrams from strangers may open connections.
     public var acceptsConnections = false
+    /// Makes the sink for the qlog of a new connection, named by the client's first destination connection ID; `nil` logs
+    /// nothing.
+    public var makeQlogSink: ((_ original: ConnectionID, _ isServer: Bool) -> QlogSink?)?
     /// Counters since the endpoint was made.
     public internal(set) var statistics = EndpointStatistics()
     /// Which connection IDs lead where.
@@ -125,16 +128,18 @@ public final class EndpointCore {
         }
         let handle = makeHandle()
         let source = entropy.makeIdentifier()
+        let destination = entropy.randomIdentifier(length: 16)
         let core = try ConnectionCore.client(
             handle: handle,
             session: session,
             entropy: entropy,
             parameters: parameters,
-            destination: entropy.randomIdentifier(length: 16),
+            destination: destination,
             source: source,
             token: [],
             remote: remote,
             local: local,
+            qlogSink: makeQlogSink?(destination, false),
             now: now
         )
         registry.registerPending(source, for: handle, at: remote)
