@@ -78,54 +78,56 @@ def first_line(*command: str) -> str:
         return "unknown"
 
 
-def _cells(contender: Contender, reference: Contender | None) -> list[str]:
+def _header(references: Sequence[Contender]) -> list[str]:
+    ratios = [f"× {reference.name}" for reference in references]
+    return ["one stream", "MiB/s", "min–max", *ratios, "client CPU s/GiB", "server CPU s/GiB", "runs"]
+
+
+def _cells(contender: Contender, references: Sequence[Contender]) -> list[str]:
     rates, (client, server) = contender.rates, contender.cpu
-    ratio = "" if reference is None else f"{contender.median / reference.median:.2f}"
+    ratios = [f"{contender.median / reference.median:.2f}" for reference in references]
+    spread = f"{min(rates):.0f}–{max(rates):.0f}"
     return [
-        contender.name, f"{contender.median:.0f}", f"{min(rates):.0f}–{max(rates):.0f}", ratio,
-        f"{client:.2f}", f"{server:.2f}", str(len(rates)),
-    ]  # fmt: skip
-
-
-_HEADER = ["one stream", "MiB/s", "min–max", "ratio", "client CPU s/GiB", "server CPU s/GiB", "runs"]
-
-
-def text(contenders: Sequence[Contender], reference: Contender | None, machine: Machine, command: str) -> str:
-    rows = [_HEADER, *(_cells(contender, reference) for contender in contenders)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADER))]
-    lines = [
-        "  ".join(
-            cell.ljust(width) if column == 0 else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths))
-        )
-        for row in rows
+        contender.name,
+        f"{contender.median:.0f}",
+        spread,
+        *ratios,
+        f"{client:.2f}",
+        f"{server:.2f}",
+        str(len(rates)),
     ]
-    against = f"ratio: median against {reference.name}" if reference else "no reference in this run"
-    return "\n".join([*lines, "", against, f"machine: {machine}", f"command: {command}"])
 
 
-def markdown(contenders: Sequence[Contender], reference: Contender | None, machine: Machine, command: str) -> str:
-    lines = ["| " + " | ".join(_HEADER) + " |", "|---|" + "---:|" * (len(_HEADER) - 1)]
-    lines += ["| " + " | ".join(_cells(contender, reference)) + " |" for contender in contenders]
-    return "\n".join([*lines, "", f"`{command}` on {machine}."])
+def text(contenders: Sequence[Contender], references: Sequence[Contender], machine: Machine, command: str) -> str:
+    rows = [_header(references), *(_cells(contender, references) for contender in contenders)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+    return "\n".join([*lines, "", "×: ratio of the medians", f"machine: {machine}", f"command: {command}"])
 
 
-def as_json(contenders: Sequence[Contender], reference: Contender | None, machine: Machine, command: str) -> str:
+def markdown(contenders: Sequence[Contender], references: Sequence[Contender], machine: Machine, command: str) -> str:
+    header = _header(references)
+    lines = ["| " + " | ".join(header) + " |", "|---|" + "---:|" * (len(header) - 1)]
+    lines += ["| " + " | ".join(_cells(contender, references)) + " |" for contender in contenders]
+    return "\n".join([*lines, "", f"×: ratio of the medians. `{command}` on {machine}."])
+
+
+def as_json(contenders: Sequence[Contender], references: Sequence[Contender], machine: Machine, command: str) -> str:
     return json.dumps(
         {
             "command": command,
             "machine": asdict(machine),
-            "reference": reference.name if reference else None,
             "contenders": [
                 {
                     "name": contender.name,
                     "bytes": contender.size,
                     "medianMiBPerSecond": contender.median,
-                    "ratio": contender.median / reference.median if reference else None,
+                    "ratios": {reference.name: contender.median / reference.median for reference in references},
                     "runs": [asdict(run) for run in contender.runs],
                 }
                 for contender in contenders
             ],
         },
         indent=2,
+        ensure_ascii=False,
     )

@@ -36,21 +36,22 @@ def _arguments() -> argparse.Namespace:
 def main() -> int:
     arguments = _arguments()
     size = arguments.size << 20
-    tools = ngtcp2_tools.install()
+    entries: list[tuple[Contender, Spec]] = []
+    references: list[Contender] = []
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
-        entries: list[tuple[Contender, Spec]] = []
         if not arguments.yardstick_only:
             entries += [
                 (Contender("ours, download", size), ours.perf(arguments.perf, download=size)),
                 (Contender("ours, upload", size), ours.perf(arguments.perf, upload=size)),
             ]
-        reference = Contender("gtlsserver → gtlsclient", size)
-        entries.append((reference, ngtcp2_tools.download(tools, Path(scratch), size)))
+        for tools in ngtcp2_tools.install():
+            reference = Contender(f"gtlsserver {tools.version.split('-')[0].split('+')[0]}", size)
+            references.append(reference)
+            entries.append((reference, ngtcp2_tools.download(tools, Path(scratch), size)))
         versions = {
-            "gtlsserver": tools.version,
             "libngtcp2": figures.first_line("pkg-config", "--modversion", "libngtcp2"),
+            "GnuTLS": figures.first_line("pkg-config", "--modversion", "gnutls"),
         }
-        versions["GnuTLS"] = figures.first_line("pkg-config", "--modversion", "gnutls")
         if not arguments.yardstick_only:
             versions["Swift"] = figures.first_line("swift", "--version").removeprefix("Swift version ")
         machine = Machine.here(versions)
@@ -64,7 +65,7 @@ def main() -> int:
                 )
     contenders = [contender for contender, _ in entries]
     show = figures.as_json if arguments.json else figures.markdown if arguments.markdown else figures.text
-    print(show(contenders, reference, machine, f"scripts/bench --runs {arguments.runs} --size {arguments.size}"))
+    print(show(contenders, references, machine, f"scripts/bench --runs {arguments.runs} --size {arguments.size}"))
     return 0
 
 

@@ -1,12 +1,13 @@
 """ngtcp2's own example programs, `gtlsserver` and `gtlsclient`: the C yardstick.
 
-Taken from Debian, at the version of the installed library where that can be had. The packages are unpacked below
-`.venvs` and not installed, because ngtcp2-server would start a service.
+Taken from Debian, in every version that the configured package sources offer: they differ a lot. The packages are
+unpacked below `.venvs` and not installed, because ngtcp2-server would start a service.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -26,6 +27,8 @@ class InstallError(Exception):
 
 @dataclass(frozen=True)
 class Tools:
+    """One version of the two programs."""
+
     server: str
     client: str
     libraries: str
@@ -38,65 +41,71 @@ class Tools:
         return {"LD_LIBRARY_PATH": os.pathsep.join(filter(None, [self.libraries, os.environ.get("LD_LIBRARY_PATH")]))}
 
 
-def install() -> Tools:
-    """The programs, unpacked when the system does not have them."""
+def install() -> list[Tools]:
+    """Every version that the package sources offer, the newest first; else what is on the PATH."""
+    if versions := _offered():
+        return [_unpacked(version) for version in versions]
     server, client = (shutil.which(name, path=_SYSTEM) for name in ("gtlsserver", "gtlsclient"))
     if server and client:
-        return Tools(server, client, "", _installed("ngtcp2-server") or "unknown version")
-    unpacked = _FOLDER / "root"
-    version = _FOLDER / "version"
-    if not version.is_file():
-        _unpack(unpacked, version)
-    libraries = sorted({str(found.parent) for found in unpacked.rglob("*.so*")})
-    return Tools(
-        str(unpacked / "usr/sbin/gtlsserver"),
-        str(next(unpacked.rglob("gtlsclient"))),
-        os.pathsep.join(libraries),
-        version.read_text(),
+        return [Tools(server, client, "", "on the PATH")]
+    raise InstallError(
+        "gtlsserver and gtlsclient (ngtcp2's GnuTLS examples) are neither on the PATH nor offered by apt"
     )
 
 
-def _unpack(target: Path, stamp: Path) -> None:
-    if not shutil.which("apt-get"):
-        raise InstallError(
-            "gtlsserver and gtlsclient (ngtcp2's GnuTLS examples) are not on the PATH, and there is no apt"
-        )
-    shutil.rmtree(_FOLDER, ignore_errors=True)
-    archives = _FOLDER / "archives"
-    (archives / "partial").mkdir(parents=True)
-    version = _installed("libngtcp2-dev")
-    exact = f"={version}" if version else ""
+def _offered() -> list[str]:
+    if not shutil.which("apt-cache") or not shutil.which("dpkg-deb"):
+        return []
+    done = subprocess.run(["apt-cache", "madison", "ngtcp2-server"], capture_output=True, text=True, check=False)
+    found = {line.split("|")[1].strip() for line in done.stdout.splitlines() if line.count("|") >= 2}
+    return sorted(found, key=lambda version: [int(part) for part in re.findall(r"\d+", version)], reverse=True)
+
+
+def _unpacked(version: str) -> Tools:
+    folder = _FOLDER / version.replace("/", "_")
+    root, stamp = folder / "root", folder / "complete"
+    if not stamp.is_file():
+        _unpack(version, folder, root)
+        stamp.touch()
+    libraries = sorted({str(found.parent) for found in root.rglob("*.so*")})
+    server, client = (str(next(root.rglob(name))) for name in ("gtlsserver", "gtlsclient"))
+    return Tools(server, client, os.pathsep.join(libraries), version)
+
+
+def _unpack(version: str, folder: Path, root: Path) -> None:
     print(f"bench: unpacking ngtcp2-server and ngtcp2-client {version} below .venvs", file=sys.stderr, flush=True)
-    _run(
-        ["apt-get", "-qq", "-y", "--no-install-recommends", "--download-only", "-o", f"Dir::Cache::Archives={archives}",
-         "-o", "Debug::NoLocking=1", "-o", "APT::Sandbox::User=", "install", f"ngtcp2-server{exact}",
-         f"ngtcp2-client{exact}"]
-    )  # fmt: skip
-    packages = sorted(archives.glob("*.deb"))
-    if not packages:
-        raise InstallError("apt downloaded nothing")
-    for package in packages:
-        _run(["dpkg-deb", "-x", str(package), str(target)])
+    shutil.rmtree(folder, ignore_errors=True)
+    archives = folder / "archives"
+    (archives / "partial").mkdir(parents=True)
+    programs = [f"ngtcp2-server={version}", f"ngtcp2-client={version}"]
+    _run(["apt-get", "-qq", "-o", "APT::Sandbox::User=", "download", *programs, *_libraries(version)], archives)
+    for package in sorted(archives.glob("*.deb")):
+        _run(["dpkg-deb", "-x", str(package), str(root)], archives)
     shutil.rmtree(archives)
-    stamp.write_text(version or "of the distribution")
 
 
-def _run(command: list[str]) -> None:
+def _libraries(version: str) -> list[str]:
+    """The libraries of ngtcp2's family that the programs of that version need, each with the version to take."""
+    needed = set()
+    for package in ("ngtcp2-server", "ngtcp2-client"):
+        shown = subprocess.run(
+            ["apt-cache", "show", f"{package}={version}"], capture_output=True, text=True, check=False
+        ).stdout
+        for line in shown.splitlines():
+            if line.startswith("Depends:"):
+                needed |= {word.split()[0] for word in line.removeprefix("Depends:").split(",")}
+    family = sorted(name for name in needed if name.startswith(("libngtcp2", "libnghttp3", "libev")))
+    return [name if not name.startswith("libngtcp2") else f"{name}={version}" for name in family]
+
+
+def _run(command: list[str], folder: Path | None = None) -> None:
     done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+        command,
+        cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
         timeout=600,
     )  # fmt: skip
     if done.returncode != 0:
         raise InstallError(f"'{' '.join(command)}' failed:\n{done.stdout.strip()}")
-
-
-def _installed(package: str) -> str:
-    """The installed version of a Debian package; nothing when it is not installed."""
-    if not shutil.which("dpkg-query"):
-        return ""
-    query = ["dpkg-query", "-W", "-f", "${db:Status-Status} ${Version}", package]
-    words = subprocess.run(query, capture_output=True, text=True, check=False).stdout.split()
-    return words[1] if len(words) == 2 and words[0] == "installed" else ""
 
 
 def download(tools: Tools, folder: Path, size: int) -> Spec:
