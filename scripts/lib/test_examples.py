@@ -323,6 +323,13 @@ def check_key_log_is_written():
         require("CLIENT_TRAFFIC_SECRET_0 " in path.read_text(), "no secrets in the key log")
 
 
+def check_qlog_is_written():
+    with tempfile.TemporaryDirectory() as folder, listener() as (_, address):
+        succeeds(ECHO, "dial", address, "--message", "x", env={"QLOGDIR": folder})
+        logs = list(pathlib.Path(folder).glob("*.sqlog"))
+        require(len(logs) == 1 and b"qlog" in logs[0].read_bytes()[:200], f"no qlog: {logs}")
+
+
 def slow_check_killed_listener_ends_the_dialer():
     """Nothing is said when a process is killed, so this takes the idle timeout (30 s)."""
     with listener() as (process, address), \
