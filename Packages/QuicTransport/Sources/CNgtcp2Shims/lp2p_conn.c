@@ -63,6 +63,8 @@ static void fill_settings(lp2p_conn *self, ngtcp2_settings *settings, const lp2p
 
 static void fill_parameters(ngtcp2_transport_params *parameters, const lp2p_config *config, int is_server) {
   ngtcp2_transport_params_default(parameters);
+  /* The header parser takes a clear fixed bit for no QUIC at all (RFC 9000 §17.2): do not invite peers to clear it. */
+  parameters->grease_quic_bit = 0;
   parameters->initial_max_stream_data_bidi_local = config->initial_max_stream_data_local;
   parameters->initial_max_stream_data_bidi_remote = config->initial_max_stream_data_remote;
   parameters->initial_max_stream_data_uni = config->initial_max_stream_data_uni;
@@ -469,6 +471,11 @@ void lp2p_conn_get_stats(lp2p_conn *self, lp2p_conn_stats *stats) {
 uint64_t lp2p_conn_remote_max_datagram_frame_size(lp2p_conn *self) {
   const ngtcp2_transport_params *parameters = ngtcp2_conn_get_remote_transport_params(self->conn);
   return parameters == NULL ? 0 : parameters->max_datagram_frame_size;
+}
+
+uint64_t lp2p_conn_remote_idle_timeout(lp2p_conn *self) {
+  const ngtcp2_transport_params *parameters = ngtcp2_conn_get_remote_transport_params(self->conn);
+  return parameters == NULL ? 0 : parameters->max_idle_timeout;
 }
 
 uint32_t lp2p_conn_negotiated_version(lp2p_conn *self) { return ngtcp2_conn_get_negotiated_version(self->conn); }

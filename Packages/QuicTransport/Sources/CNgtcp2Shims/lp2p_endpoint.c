@@ -50,3 +50,5 @@ int lp2p_version_is_supported(uint32_t version) { return ngtcp2_is_supported_ver
 const char *lp2p_library_version(void) { return ngtcp2_version(0)->version_str; }
 
 int lp2p_paths_are_pinned(void) { return LP2P_LEGACY_NGTCP2; }
+
+int lp2p_peers_may_clear_fixed_bit(void) { return LP2P_LEGACY_NGTCP2; }

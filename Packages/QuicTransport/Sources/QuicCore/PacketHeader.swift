@@ -58,14 +58,21 @@ public struct PacketHeader: Sendable, Hashable {
     /// - Parameters:
     ///   - datagram: The whole UDP payload.
     ///   - shortHeaderIDLength: How long the connection IDs are that this side issues: short headers do not say it.
+    ///   - requiringFixedBit: Whether a packet with a clear fixed bit is refused. Not when this side has told its peers
+    ///     that they may clear it (RFC 9287), as ngtcp2 0.x always does.
     /// - Throws: ``QuicError`` of code ``QuicError/Code/malformedPacket``. Such a datagram is to be dropped.
-    public init(parsing datagram: UnsafeRawBufferPointer, shortHeaderIDLength: Int) throws(QuicError) {
+    public init(
+        parsing datagram: UnsafeRawBufferPointer,
+        shortHeaderIDLength: Int,
+        requiringFixedBit: Bool = true
+    ) throws(QuicError) {
         var reader = HeaderReader(datagram)
         guard let first = reader.takeByte() else { throw Self.malformed("the datagram is empty") }
+        let mask: UInt8 = requiringFixedBit ? 0 : 0x40
         if first & 0x80 == 0 {
-            try self.init(short: first, &reader, idLength: shortHeaderIDLength)
+            try self.init(short: first | mask, &reader, idLength: shortHeaderIDLength)
         } else {
-            try self.init(long: first, &reader)
+            try self.init(long: first | mask, &reader)
         }
     }
 

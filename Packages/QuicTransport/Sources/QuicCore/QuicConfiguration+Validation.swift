@@ -47,6 +47,7 @@ extension QuicConfiguration.Timeouts {
     fileprivate func validate() throws(QuicError) {
         try requirePositive(dial, "timeouts.dial")
         try requirePositive(handshake, "timeouts.handshake")
+        try requirePositive(inboundHandshake, "timeouts.inboundHandshake")
         try requirePositive(idle, "timeouts.idle")
         try requirePositive(close, "timeouts.close")
         try requirePositive(streamOpen, "timeouts.streamOpen")
@@ -125,9 +126,9 @@ extension QuicConfiguration.Endpoint {
 extension QuicConfiguration.UDP {
     fileprivate func validate() throws(QuicError) {
         try require(
-            (1200...65_527).contains(initialPayloadSize),
+            (1200...1500).contains(initialPayloadSize),
             "udp.initialPayloadSize",
-            "must be between 1200 (RFC 9000 §14) and 65527 bytes"
+            "must be between 1200 (RFC 9000 §14) and 1500 bytes"
         )
         if let sendBufferSize { try requireSocketBuffer(sendBufferSize, "udp.sendBufferSize") }
         if let receiveBufferSize { try requireSocketBuffer(receiveBufferSize, "udp.receiveBufferSize") }

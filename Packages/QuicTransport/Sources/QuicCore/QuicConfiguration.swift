@@ -60,15 +60,19 @@ extension QuicConfiguration {
         /// The whole of a dial: resolution and every attempt together. 10 s.
         public var dial: Duration = .seconds(10)
 
-        /// One handshake, in either role. 60 s; a listener's memory is protected by
-        /// ``QuicConfiguration/Endpoint/maxHalfOpen``, not by this.
+        /// The handshake of a connection that this side dialed. 60 s; ``dial`` is what usually ends first.
         public var handshake: Duration = .seconds(60)
+
+        /// The handshake of a connection that a peer opened. 10 s: each takes one of the places of
+        /// ``QuicConfiguration/Endpoint/maxHalfOpen``, which are free again the sooner.
+        public var inboundHandshake: Duration = .seconds(10)
 
         /// Silence after which a connection is given up (the transport parameter `max_idle_timeout`; the shorter one
         /// of both sides counts). 30 s.
         public var idle: Duration = .seconds(30)
 
-        /// An orderly close of a connection, after which it is dropped. 10 s.
+        /// How long a connection that was closed is kept, to answer what still arrives, and how long closing may take.
+        /// 10 s; usually three times the probe timeout is enough (RFC 9000 §10.2).
         public var close: Duration = .seconds(10)
 
         /// Waiting for the peer's credit to open a stream. 30 s.
@@ -104,7 +108,7 @@ extension QuicConfiguration {
         public var maxOutbound = 1000
 
         /// Unacknowledged and unsent bytes of one stream above which a write waits. 1 MiB, which is enough to keep a
-        /// path of 10 Mbit × s full. A write that starts below it may overshoot it by its own length.
+        /// path of 10 Mbit × s full.
         public var sendBufferHighWatermark = 1 << 20
 
         /// Unread bytes of one stream above which its reader's progress earns no credit. 512 KiB.
@@ -142,7 +146,7 @@ extension QuicConfiguration {
 
     /// Limits and keys of the endpoint as a whole.
     public struct Endpoint: Sendable, Hashable {
-        /// The most connections of the transport, both directions together. 1000; the next one is refused with
+        /// The most connections of one socket, both directions together. 1000; the next one is refused with
         /// ``QuicError/Code/connectionLimit``.
         public var maxConnections = 1000
 
@@ -167,8 +171,9 @@ extension QuicConfiguration {
 
     /// The UDP sockets and their packets.
     public struct UDP: Sendable, Hashable {
-        /// The size of UDP payloads that a connection starts with. 1200 bytes, which every path carries
-        /// (RFC 9000 §14); path MTU discovery raises it.
+        /// The size of UDP payloads. 1200 bytes, which every path carries (RFC 9000 §14): connections start there and path
+        /// MTU discovery raises it. A larger size is used as it is, without discovery, for networks that are known to
+        /// carry it; at most 1500.
         public var initialPayloadSize = 1200
 
         /// Whether many packets of one size are handed to the kernel in one call (GSO). It is the largest single gain

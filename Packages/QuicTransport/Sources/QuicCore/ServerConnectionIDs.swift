@@ -53,6 +53,21 @@ public struct ServerConnectionIDs: Sendable {
         obfuscation = SipHash(Self.word(seed[..<8]), Self.word(seed[8..<16]))
     }
 
+    /// Prepares to make IDs with a key derived from another, for one of several uses of it.
+    ///
+    /// - Parameters:
+    ///   - staticKey: At least 32 secret random bytes, kept across restarts.
+    ///   - purpose: What sets this use apart from others, such as the address of the socket.
+    ///   - owner: The owner to name.
+    /// - Throws: As ``init(staticKey:owner:length:)``.
+    public init(staticKey: [UInt8], purpose: String, owner: UInt8) throws(QuicError) {
+        guard staticKey.count >= Self.minimumKeyLength else {
+            try self.init(staticKey: staticKey, owner: owner)
+            return
+        }
+        try self.init(staticKey: try Self.hmac(key: staticKey, Array(purpose.utf8)), owner: owner)
+    }
+
     /// A random key for those who configure none.
     public static func randomKey(using generator: inout some RandomNumberGenerator) -> [UInt8] {
         (0..<minimumKeyLength).map { _ in UInt8.random(in: 0...255, using: &generator) }

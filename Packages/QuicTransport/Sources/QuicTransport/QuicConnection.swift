@@ -94,6 +94,7 @@ public final class QuicConnection: MuxedConnection {
         let driver = driver
         let eventLoop = eventLoop
         let timer = Mutex<StreamTimer?>(nil)
+        let isCancelled = Mutex(false)
         let result: Result<QuicStream, QuicError> = await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 if let timeout = configuration.timeouts.streamOpen {
@@ -104,9 +105,12 @@ public final class QuicConnection: MuxedConnection {
                 }
                 eventLoop.execute {
                     driver.value.open(id: id) { continuation.resume(returning: $0) }
+                    // A cancellation that came before this found nothing to cancel.
+                    if isCancelled.withLock({ $0 }) { driver.value.cancelOpen(id: id, .cancelledOpen) }
                 }
             }
         } onCancel: {
+            isCancelled.withLock { $0 = true }
             eventLoop.execute { driver.value.cancelOpen(id: id, .cancelledOpen) }
         }
         timer.withLock { $0 }?.cancel()

@@ -24,6 +24,10 @@ public final class QuicListener: Listener {
         let queue = AsyncQueue<QuicConnection>(capacity: driver.configuration.endpoint.acceptQueueLimit)
         self.queue = queue
         driver.accept { queue.offer($0) }
+        driver.onLost = { [weak self] in
+            self?.isOpen.withLock { $0 = false }
+            queue.close(.socketLost)
+        }
     }
 
     /// Whether the listener accepts connections.
@@ -38,7 +42,11 @@ public final class QuicListener: Listener {
 
     /// Waits for the next connection; see ``accept()``.
     public func acceptConnection() async throws(QuicError) -> QuicConnection {
-        try await queue.next()
+        while true {
+            let connection = try await queue.next()
+            // One that ended while it waited is of no use to anybody.
+            if !connection.isClosed { return connection }
+        }
     }
 
     /// Stops accepting. Connections that were handed out live on, and so does the socket until they and the transport
@@ -128,5 +136,9 @@ extension EndpointDriver {
 }
 
 extension QuicError {
+    static var socketLost: QuicError {
+        .state("the system has closed the listener's socket; listen again", attempted: "accept a connection")
+    }
+
     static var listenerClosed: QuicError { .state("the listener is closed", attempted: "accept a connection") }
 }

@@ -15,8 +15,8 @@ public import QuicCore
 /// let stream = try await connection.openQuicStream()
 /// ```
 ///
-/// Dials leave from a listening socket where one fits, which makes the peer see the address that others can reach
-/// (FEATURES: hole punching, observed addresses), else from one shared socket for each address family. Safe to use from any
+/// Dials leave from a listening socket where one fits, which makes the peer see the address that others can reach,
+/// else from one shared socket for each address family. Safe to use from any
 /// task.
 public final class QuicTransport: Transport {
     /// This side's peer ID.
@@ -36,7 +36,7 @@ public final class QuicTransport: Transport {
     ///   - tls: The settings of the certificate and the key log. Its ALPN is replaced by the configuration's.
     ///   - eventLoopGroup: The event loops of SwiftNIO's POSIX kind to run on. Each socket stays on one of them.
     ///   - resolver: Looks up the names in `/dns…` addresses.
-    ///   - logger: Gets connections at `debug`, refusals and failures at `info`.
+    ///   - logger: Gets new listeners at `debug` and failed dials at `info`.
     /// - Throws: ``QuicError`` of code `invalidConfiguration`, which names the field, `unsupportedVersion` or `security`.
     public init(
         identity: PrivateKey,
@@ -191,7 +191,7 @@ public final class QuicTransport: Transport {
 }
 
 extension QuicConfiguration {
-    /// The installed library has to have the versions; see FEATURES on draft 29.
+    /// The installed library has to have the versions.
     func checkVersions() throws(QuicError) {
         for version in versions where !version.isInstalled {
             throw QuicError(

@@ -14,8 +14,6 @@ final class SocketPool: Sendable {
     private let group: any EventLoopGroup
     private let logger: Logger
     private let metrics = TransportMetrics()
-    /// One key for all sockets, so that resets and connection IDs mean the same on each.
-    private let staticKey: [UInt8]
     private let state = Mutex(State())
 
     private struct Listening: Sendable {
@@ -36,8 +34,6 @@ final class SocketPool: Sendable {
         self.tls = tls
         self.group = group
         self.logger = logger
-        var random = SystemRandomNumberGenerator()
-        staticKey = configuration.endpoint.statelessResetKey ?? ServerConnectionIDs.randomKey(using: &random)
     }
 
     // MARK: opening
@@ -46,12 +42,12 @@ final class SocketPool: Sendable {
     private func open(_ address: NetworkAddress) -> EventLoopFuture<NIOLoopBound<EndpointDriver>> {
         let eventLoop = group.next()
         let options = UDPSocketOptions(configuration.udp)
-        return eventLoop.flatSubmit { [configuration, tls, staticKey, metrics] in
+        return eventLoop.flatSubmit { [configuration, tls, metrics] in
             UDPEndpoint.bind(to: address, options: options, on: eventLoop).flatMapThrowing { socket in
                 let core = EndpointCore(
                     configuration: configuration,
                     tls: tls,
-                    identifiers: try ServerConnectionIDs(staticKey: staticKey, owner: 0)
+                    identifiers: try Self.identifiers(configuration, boundTo: socket.value.localAddress)
                 )
                 if let directory = configuration.qlogDirectory {
                     core.makeQlogSink = { QlogFile(directory: directory, original: $0, isServer: $1).sink }
@@ -61,6 +57,19 @@ final class SocketPool: Sendable {
                 return NIOLoopBound(driver, eventLoop: eventLoop)
             }
         }
+    }
+
+    /// Each socket has a key of its own. With one key for all, a datagram for a connection of one socket that is sent to
+    /// another would be answered with the token that ends the connection (RFC 9000 §21.11).
+    private static func identifiers(
+        _ configuration: QuicConfiguration,
+        boundTo address: NetworkAddress
+    ) throws(QuicError) -> ServerConnectionIDs {
+        guard let key = configuration.endpoint.statelessResetKey else {
+            var random = SystemRandomNumberGenerator()
+            return try ServerConnectionIDs(staticKey: ServerConnectionIDs.randomKey(using: &random), owner: 0)
+        }
+        return try ServerConnectionIDs(staticKey: key, purpose: "socket \(address)", owner: 0)
     }
 
     private func checkOpen() throws(QuicError) {
@@ -150,6 +159,7 @@ final class SocketPool: Sendable {
     private func socket(for remote: NetworkAddress) -> EventLoopFuture<NIOLoopBound<EndpointDriver>> {
         let (ready, promise) = state.withLock {
             state -> (EventLoopFuture<NIOLoopBound<EndpointDriver>>, EventLoopPromise<NIOLoopBound<EndpointDriver>>?) in
+            if state.isClosed { return (group.any().makeFailedFuture(QuicError.transportClosed), nil) }
             if let entry = state.listening.first(where: { $0.address.reaches(remote) }) {
                 return (entry.eventLoop.makeSucceededFuture(entry.endpoint), nil)
             }
@@ -161,7 +171,14 @@ final class SocketPool: Sendable {
         if let promise {
             let any: NetworkAddress = remote.family == .ip4 ? .ip4(0, 0, 0, 0, port: 0) : .ip6(high: 0, low: 0, port: 0)
             let opened = open(any)
-            opened.cascade(to: promise)
+            opened.flatMapThrowing { [weak self] bound in
+                // The transport may have been closed while the socket was being opened.
+                guard let self, !self.state.withLock({ $0.isClosed }) else {
+                    bound.value.closeSocket()
+                    throw QuicError.transportClosed
+                }
+                return bound
+            }.cascade(to: promise)
             // A socket that could not be opened, or was lost, is not remembered.
             opened.whenFailure { [weak self] _ in self?.forgetDialing(remote.family) }
             opened.whenSuccess { [weak self] bound in

@@ -154,6 +154,9 @@ import Testing
             network.deliver(bytes, to: server, from: client.address)
         }
         network.inFlight.removeAll()
+        #expect(server.endpoint.connectionCount == 0)
+        #expect(server.endpoint.halfOpenCount == 0)
+        #expect(server.endpoint.registry.isEmpty)
         let core = try network.dial(from: client, to: server, expecting: server.identity.peerID)
         #expect(network.run(seconds: 5) { core.isEstablished })
     }

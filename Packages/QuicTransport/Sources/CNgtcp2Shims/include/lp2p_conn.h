@@ -261,6 +261,8 @@ void lp2p_conn_get_stats(lp2p_conn *conn, lp2p_conn_stats *stats);
 
 /// The peer's limits, once known: largest datagram frame, UDP payload; 0 before.
 uint64_t lp2p_conn_remote_max_datagram_frame_size(lp2p_conn *conn);
+/// The idle timeout that the peer asks for; 0: none, or not known yet.
+uint64_t lp2p_conn_remote_idle_timeout(lp2p_conn *conn);
 uint32_t lp2p_conn_negotiated_version(lp2p_conn *conn);
 void lp2p_conn_scid(lp2p_conn *conn, lp2p_cid *cid);
 void lp2p_conn_client_initial_dcid(lp2p_conn *conn, lp2p_cid *cid);
@@ -291,6 +293,8 @@ int lp2p_version_is_supported(uint32_t version);
 const char *lp2p_library_version(void);
 /// Whether connections are pinned to their first path (ngtcp2 0.x, where migration can abort the process).
 int lp2p_paths_are_pinned(void);
+/// Whether the library tells peers that they may clear the fixed bit (RFC 9287), whatever it is told: ngtcp2 0.x does.
+int lp2p_peers_may_clear_fixed_bit(void);
 
 #ifdef __cplusplus
 }

@@ -68,7 +68,7 @@ func connectionCallbacks() -> lp2p_events {
             if let record = record(userData) {
                 core.flush(record)
                 core.flushAcknowledged(record)
-                record.sendingOver = true
+                core.letGo(record)
             }
             // The last strong reference, apart from queues that skip it: the library has let go of its bytes.
             core.streams[StreamID(rawValue: stream)] = nil
@@ -108,6 +108,7 @@ extension ConnectionCore {
             return
         }
         handshakeDone = true
+        needsKeepAlive = true
         events.append(
             .handshakeCompleted(
                 HandshakeResult(

@@ -21,6 +21,10 @@ extension ConnectionCore {
         )
     }
 
+    /// How long a closed connection answers or keeps silent (RFC 9000 §10.2). The peer's acknowledgements decide what three
+    /// probe timeouts are, so there is a bound.
+    var closingPeriod: UInt64 { min(3 &* lp2p_conn_pto(pointer), closeTimeout) }
+
     /// Forgets the connection without telling the peer.
     public func abandon() {
         guard isOpen else { return }
@@ -56,8 +60,9 @@ extension ConnectionCore {
         if result.status == LP2P_OK, result.length > 0 {
             packet.removeLast(packet.count - result.length)
             closePacket = packet
+            closePath = lastWrittenPath()
             closePacketPending = true
-            phase = .closing(until: now &+ 3 &* lp2p_conn_pto(pointer))
+            phase = .closing(until: now &+ closingPeriod)
         } else {
             // Nothing can be said to the peer, for instance because no keys exist yet.
             phase = .finished

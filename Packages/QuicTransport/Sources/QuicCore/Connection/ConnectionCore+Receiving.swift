@@ -29,7 +29,6 @@ extension ConnectionCore {
         case .draining, .finished: return
         }
         if remote != lastRemote { lastRemote = remote }
-        observedLocal = local
         if !isLocalOpen, local != lastLocal { lastLocal = local }
         let status = withSocketAddresses { local, localLength, remote, remoteLength in
             lp2p_conn_read(
@@ -46,8 +45,17 @@ extension ConnectionCore {
         }
         if !heldByConnection.isEmpty, lp2p_conn_max_data_left(pointer) > 0 { releaseHeldStreams() }
         if !stops.isEmpty { reportStops(wereRead: status == LP2P_OK) }
+        if status == LP2P_OK { observedLocal = local }
+        if needsKeepAlive { adaptKeepAlive() }
         if isUnverified { return fail(LP2P_INTERNAL, now: now) }
         if status != LP2P_OK { handleReadFailure(status, now: now) }
+    }
+
+    /// A peer with a shorter idle timeout than ours would give the connection up between two PINGs.
+    private func adaptKeepAlive() {
+        needsKeepAlive = false
+        let remote = lp2p_conn_remote_idle_timeout(pointer)
+        if keepAlive > 0, remote > 0, remote / 2 < keepAlive { lp2p_conn_set_keep_alive(pointer, remote / 2) }
     }
 
     /// The library has reset the streams whose bytes the peer does not want.
@@ -55,7 +63,7 @@ extension ConnectionCore {
         if wereRead {
             for (stream, code) in stops {
                 guard let record = streams[stream], !record.sendingOver else { continue }
-                record.sendingOver = true
+                record.stopSending()
                 events.append(.streamStopped(stream, code: code))
             }
         }
@@ -106,7 +114,7 @@ extension ConnectionCore {
     }
 
     private func peerClosed(now: UInt64) {
-        phase = .draining(until: now &+ 3 &* lp2p_conn_pto(pointer))
+        phase = .draining(until: now &+ closingPeriod)
         if wasReset {
             terminate(
                 ConnectionTermination(
@@ -156,6 +164,7 @@ extension ConnectionCore {
     func terminate(_ end: ConnectionTermination) {
         guard termination == nil else { return }
         termination = end
+        stash = nil
         for record in dirtyStreams { flush(record) }
         dirtyStreams.removeAll()
         sendQueue.removeAll()

@@ -114,15 +114,15 @@ extension ConnectionCore {
         let batch = SendBatch(
             count: closePacket.count,
             segmentSize: closePacket.count,
-            remote: lastRemote,
-            local: lastLocal,
+            remote: closePath?.remote ?? lastRemote,
+            local: closePath?.local ?? lastLocal,
             ecn: 0
         )
         countSent(batch)
         return batch
     }
 
-    private func lastWrittenPath() -> (remote: NetworkAddress, local: NetworkAddress) {
+    func lastWrittenPath() -> (remote: NetworkAddress, local: NetworkAddress) {
         var local: UnsafeRawPointer?
         var localLength: UInt32 = 0
         var remote: UnsafeRawPointer?
@@ -160,11 +160,15 @@ extension ConnectionCore {
             )
             if written.accepted >= 0 { accepted(record, count: Int(written.accepted), mayEnd: isEnd) }
             switch written.status {
-            case LP2P_OK: return written
+            case LP2P_OK:
+                // The library says nothing about a stream that the connection's credit holds up: it writes nothing.
+                let isHeldUp = written.length == 0 && written.accepted < 0 && record.hasUnsentBytes
+                guard isHeldUp, lp2p_conn_max_data_left(pointer) == 0 else { return written }
+                hold(record)
             case LP2P_WRITE_MORE: continue
             case LP2P_STREAM_DATA_BLOCKED: hold(record)
             case LP2P_STREAM_SHUT_WRITE, LP2P_STREAM_NOT_FOUND, LP2P_INVALID_STATE:
-                record.sendingOver = true
+                record.stopSending()
             default:
                 fail(written.status, now: now)
                 return written

@@ -34,7 +34,7 @@ extension ConnectionCore {
     /// Resets the sending half of a stream (RESET_STREAM).
     public func reset(_ stream: StreamID, code: UInt64) {
         guard isOpen, let record = streams[stream] else { return }
-        record.sendingOver = true
+        record.stopSending()
         _ = lp2p_conn_reset_stream(pointer, stream.rawValue, code)
     }
 
@@ -82,6 +82,13 @@ extension ConnectionCore {
     }
 
     // MARK: records
+
+    /// A stream is over: its bytes are of no use any more, wherever the record still stands.
+    func letGo(_ record: StreamRecord) {
+        record.sendingOver = true
+        record.segments.removeAll()
+        if record.isHeld { heldByConnection.removeAll { $0 === record } }
+    }
 
     func adopt(_ record: StreamRecord) {
         streams[record.id] = record

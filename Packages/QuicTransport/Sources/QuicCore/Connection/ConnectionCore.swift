@@ -77,6 +77,10 @@ public final class ConnectionCore {
     /// Connection IDs issued and retired since the endpoint last looked.
     var identifierChanges: [IdentifierChange] = []
     let qlogSink: QlogSink?
+    let closeTimeout: UInt64
+    let keepAlive: UInt64
+    /// Where the close packet goes: the path in use when this side closed.
+    var closePath: (remote: NetworkAddress, local: NetworkAddress)?
     /// A packet that was written for another path than the batch it came in.
     var stash: Stash?
     var outgoingDatagrams: Deque<[UInt8]> = []
@@ -122,6 +126,7 @@ public final class ConnectionCore {
     var wasReset = false
     var handshakeDone = false
     var isUnverified = false
+    var needsKeepAlive = false
     /// The end of the connection, once it is known.
     public internal(set) var termination: ConnectionTermination?
     /// Counters of datagrams and bytes.
@@ -147,6 +152,7 @@ public final class ConnectionCore {
         entropy: any ConnectionEntropy,
         remote: NetworkAddress,
         local: NetworkAddress,
+        parameters: ConnectionParameters,
         qlogSink: QlogSink?
     ) {
         self.handle = handle
@@ -154,6 +160,8 @@ public final class ConnectionCore {
         self.session = session
         self.entropy = entropy
         self.qlogSink = qlogSink
+        closeTimeout = parameters.closeTimeout
+        keepAlive = parameters.keepAlive
         initialRemote = remote
         lastRemote = remote
         lastLocal = local
@@ -161,6 +169,17 @@ public final class ConnectionCore {
         observedLocal = local
         remoteLength = remote.store(in: remoteSockaddr)
         localLength = local.store(in: localSockaddr)
+    }
+
+    /// Frees the C connection and everything that only it needs. The connection must be finished.
+    func dispose() {
+        guard case .finished = phase else { return }
+        lp2p_conn_delete(pointer)
+        pointer = nil
+        streams.removeAll()
+        dirtyStreams.removeAll()
+        acknowledgedStreams.removeAll()
+        stash = nil
     }
 
     deinit {
@@ -191,6 +210,7 @@ public final class ConnectionCore {
             entropy: entropy,
             remote: remote,
             local: local,
+            parameters: parameters,
             qlogSink: qlogSink
         )
         var config = lp2p_config(parameters, now: now)
@@ -226,6 +246,7 @@ public final class ConnectionCore {
             entropy: entropy,
             remote: remote,
             local: local,
+            parameters: parameters,
             qlogSink: qlogSink
         )
         var config = lp2p_config(parameters, now: now)
@@ -326,6 +347,7 @@ public final class ConnectionCore {
 
     /// Where the peer is now; it may move (RFC 9000 §9).
     public var remoteAddress: NetworkAddress {
+        guard pointer != nil else { return lastRemote }
         var local: UnsafeRawPointer?
         var localLength: UInt32 = 0
         var remote: UnsafeRawPointer?
@@ -339,12 +361,12 @@ public final class ConnectionCore {
     public var localAddress: NetworkAddress { observedLocal }
 
     /// Streams that can still be opened before the peer gives more credit.
-    public var streamsLeft: UInt64 { lp2p_conn_streams_left(pointer, 1) }
+    public var streamsLeft: UInt64 { isOpen ? lp2p_conn_streams_left(pointer, 1) : 0 }
 
     /// Round-trip times, congestion window and bytes in flight.
     public var pathStatistics: PathStatistics {
         var stats = lp2p_conn_stats()
-        lp2p_conn_get_stats(pointer, &stats)
+        if pointer != nil { lp2p_conn_get_stats(pointer, &stats) }
         return PathStatistics(stats)
     }
 

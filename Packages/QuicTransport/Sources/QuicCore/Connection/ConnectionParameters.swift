@@ -5,6 +5,8 @@ struct ConnectionParameters {
     var version: UInt32
     var idleTimeout: UInt64
     var handshakeTimeout: UInt64
+    /// The longest a closed connection is kept.
+    var closeTimeout: UInt64
     var keepAlive: UInt64
     var connectionWindow: UInt64
     var streamWindow: UInt64
@@ -20,6 +22,7 @@ struct ConnectionParameters {
     init(_ configuration: QuicConfiguration) {
         version = (configuration.versions.first ?? .v1).rawValue
         idleTimeout = configuration.timeouts.idle.clampedNanoseconds
+        closeTimeout = configuration.timeouts.close.clampedNanoseconds
         handshakeTimeout = configuration.timeouts.handshake.clampedNanoseconds
         keepAlive = configuration.keepAliveInterval?.clampedNanoseconds ?? 0
         let windows = configuration.flowControl

@@ -81,4 +81,13 @@ final class StreamRecord {
             unsentIndex = max(0, unsentIndex - 1)
         }
     }
+
+    /// Nothing more goes out. What the library has not seen is let go at once; what is in flight when the stream closes.
+    func stopSending() {
+        sendingOver = true
+        let inUse = unsentIndex + (sentInUnsent > 0 ? 1 : 0)
+        if inUse < segments.count { segments.removeLast(segments.count - inUse) }
+        unsentIndex = segments.count
+        sentInUnsent = 0
+    }
 }

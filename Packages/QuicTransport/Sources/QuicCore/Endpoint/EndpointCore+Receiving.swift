@@ -26,7 +26,11 @@ extension EndpointCore {
         }
         let header: PacketHeader
         do {
-            header = try PacketHeader(parsing: datagram, shortHeaderIDLength: entropy.identifiers.length)
+            header = try PacketHeader(
+                parsing: datagram,
+                shortHeaderIDLength: entropy.identifiers.length,
+                requiringFixedBit: lp2p_peers_may_clear_fixed_bit() == 0
+            )
         } catch {
             return drop(.malformed)
         }
@@ -146,7 +150,7 @@ extension EndpointCore {
         }
         guard connections.count < limits.maxConnections else {
             statistics.rejected += 1
-            return refuse(&request)
+            return refuse(&request, now: now)
         }
         do {
             let core = try makeServer(request, from: remote, to: local, now: now)
@@ -172,6 +176,7 @@ extension EndpointCore {
         let original = request.dcid.connectionID
         var parameters = parameters
         parameters.version = request.version
+        parameters.handshakeTimeout = configuration.timeouts.inboundHandshake.clampedNanoseconds
         let core = try ConnectionCore.server(
             handle: handle,
             session: session,
@@ -196,7 +201,8 @@ extension EndpointCore {
     }
 
     /// Tells a client that there is no room, in one small packet (RFC 9000 §5.2.2).
-    private func refuse(_ request: inout lp2p_accept) -> Outcome {
+    private func refuse(_ request: inout lp2p_accept, now: UInt64) -> Outcome {
+        guard replyBudget.take(now: now) else { return drop(.rationed) }
         var packet = [UInt8](repeating: 0, count: 256)
         let length = packet.withUnsafeMutableBufferPointer {
             lp2p_write_refusal($0.baseAddress, $0.count, &request, QuicErrorCode.connectionRefused.rawValue)

@@ -153,6 +153,7 @@ public final class EndpointCore {
 
     /// Brings the routing up to date with what a connection did. Call it after each round of input and writing.
     public func synchronize(_ core: ConnectionCore) {
+        guard connections[core.handle] != nil else { return }
         for change in core.takeIdentifierChanges() {
             switch change {
             case .issued(let id):
@@ -182,6 +183,7 @@ public final class EndpointCore {
 
     /// Forgets a connection and all its IDs. Call it once the connection is finished.
     public func remove(_ core: ConnectionCore) {
+        core.dispose()
         guard connections.removeValue(forKey: core.handle) != nil else { return }
         registry.remove(connection: core.handle)
         nextSequence[core.handle] = nil

@@ -16,9 +16,6 @@ extension ConnectionDriver {
         case .success(let stream?): complete(.success(stream))
         case .success(nil):
             openWaiters.append(OpenWaiter(id: waiterID, complete: complete))
-            // The peer hears that we are short of credit.
-            endpoint.touch(self)
-            endpoint.serviceTouched()
         case .failure(let error): complete(.failure(error))
         }
     }

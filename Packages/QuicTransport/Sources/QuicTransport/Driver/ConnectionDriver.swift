@@ -5,6 +5,12 @@ import NetStream
 import PeerID
 import QuicCore
 
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#endif
+
 /// Drives one connection on its event loop: between the protocol core, the socket, and the mailboxes of the streams.
 ///
 /// Everything here happens on the event loop. What others see of the connection is ``QuicConnection``.
@@ -93,12 +99,21 @@ final class ConnectionDriver {
 
     private func send(now: UInt64) {
         while !endpoint.isBlocked, let batch = core.writeBatch(into: endpoint.sendBuffer, maxSegments: 44, now: now) {
-            if let refusal = endpoint.send(batch), !core.isEstablished, direction == .outbound {
+            if let refusal = endpoint.send(batch), Self.isHopeless(refusal), !core.isEstablished, direction == .outbound
+            {
                 core.abandon()
                 endDial(.failure(.unreachable(batch.remote, errno: refusal)))
             }
         }
         if endpoint.isBlocked { endpoint.waitForRoom(self) }
+    }
+
+    /// Whether an errno of `sendmsg` means that the destination cannot be reached, and not that one datagram was lost.
+    private static func isHopeless(_ code: Int32) -> Bool {
+        switch code {
+        case EINVAL, EACCES, ENETUNREACH, EHOSTUNREACH, EADDRNOTAVAIL, EAFNOSUPPORT, EBADF: true
+        default: false
+        }
     }
 
     private func handleEvents() {
@@ -144,7 +159,8 @@ final class ConnectionDriver {
         guard !isOver else { return }
         let now = NIODeadline.now().uptimeNanoseconds
         if let due = core.nextDeadline, due <= now { core.handleTimer(now: now) }
-        service(now: now)
+        endpoint.touch(self)
+        endpoint.serviceTouched()
     }
 
     // MARK: the handshake

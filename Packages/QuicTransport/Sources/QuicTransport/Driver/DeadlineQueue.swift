@@ -9,8 +9,8 @@ final class DeadlineQueue: Sendable {
     private struct State {
         var entries: [UInt64: (due: NIODeadline, action: @Sendable () -> Void)] = [:]
         var nextID: UInt64 = 0
-        /// When the loop's timer fires; `nil` when none is armed.
-        var armedFor: NIODeadline?
+        /// The loop's timer and when it fires; `nil` when none is armed.
+        var timer: (due: NIODeadline, scheduled: Scheduled<Void>)?
     }
 
     /// Deadlines may be late by this much, so that many that lie close together cost one sweep.
@@ -26,39 +26,38 @@ final class DeadlineQueue: Sendable {
     /// Runs `action` once after `duration`, on the event loop, unless it is called off before.
     func schedule(after duration: Duration, _ action: @escaping @Sendable () -> Void) -> StreamTimer {
         let due = NIODeadline.now() + TimeAmount(duration)
-        let (id, arm) = state.withLock { state -> (UInt64, Bool) in
+        let id = state.withLock { state -> UInt64 in
             state.nextID += 1
             state.entries[state.nextID] = (due, action)
-            guard let armed = state.armedFor, armed <= due else {
-                state.armedFor = due
-                return (state.nextID, true)
-            }
-            return (state.nextID, false)
+            if state.timer.map({ due < $0.due }) ?? true { arm(&state, due) }
+            return state.nextID
         }
-        if arm { self.arm(due) }
         return StreamTimer { [weak self] in
             self?.state.withLock { _ = $0.entries.removeValue(forKey: id) }
         }
     }
 
-    private func arm(_ due: NIODeadline) {
-        eventLoop.scheduleTask(deadline: due + Self.slack) { [weak self] in self?.sweep() }
+    /// Moves the timer. There is never more than one.
+    private func arm(_ state: inout State, _ due: NIODeadline) {
+        state.timer?.scheduled.cancel()
+        let scheduled = eventLoop.scheduleTask(deadline: due + Self.slack) { [weak self] in
+            guard let self else { return }
+            self.sweep()
+        }
+        state.timer = (due, scheduled)
     }
 
     private func sweep() {
         let now = NIODeadline.now()
-        let (actions, next) = state.withLock { state -> ([@Sendable () -> Void], NIODeadline?) in
-            // A timer that was overtaken by an earlier one finds nothing due and the other timer armed.
-            var actions: [@Sendable () -> Void] = []
-            for (id, entry) in state.entries where entry.due <= now {
-                actions.append(entry.action)
-                state.entries[id] = nil
-            }
-            if let armed = state.armedFor, armed > now { return (actions, nil) }
-            state.armedFor = state.entries.values.map(\.due).min()
-            return (actions, state.armedFor)
+        let actions = state.withLock { state -> [@Sendable () -> Void] in
+            // A timer that was moved while it was firing.
+            guard let timer = state.timer, timer.due <= now else { return [] }
+            state.timer = nil
+            let due = state.entries.filter { $0.value.due <= now }
+            for id in due.keys { state.entries[id] = nil }
+            if let next = state.entries.values.map(\.due).min() { arm(&state, next) }
+            return due.values.map(\.action)
         }
         for action in actions { action() }
-        if let next { arm(next) }
     }
 }

@@ -26,6 +26,8 @@ final class EndpointDriver: UDPEndpointHandler {
     private var onConnection: ((QuicConnection) -> Bool)?
     /// Told when the socket is closed.
     var onClosed: (() -> Void)?
+    /// Told when the system takes the socket away.
+    var onLost: (() -> Void)?
     private var closesWhenIdle = false
 
     private let socket: UDPEndpoint
@@ -218,10 +220,11 @@ final class EndpointDriver: UDPEndpointHandler {
             metrics.connectionAccepted()
             return
         }
+        let isOpen = onConnection != nil
         metrics.connectionRefused()
         driver.core.close(
             code: 0x1001,
-            reason: "too many connections wait to be accepted",
+            reason: isOpen ? "too many connections wait to be accepted" : "the listener is closed",
             now: NIODeadline.now().uptimeNanoseconds
         )
     }
@@ -250,6 +253,8 @@ final class EndpointDriver: UDPEndpointHandler {
             touch(driver)
         }
         serviceTouched()
+        // A full send buffer must not swallow the closes: the rest gets one more chance.
+        if isBlocked { writable(socket) }
         closeSocket()
     }
 
@@ -257,8 +262,9 @@ final class EndpointDriver: UDPEndpointHandler {
     func closeSocket() {
         for driver in drivers.values {
             driver.core.abandon()
-            driver.service(now: NIODeadline.now().uptimeNanoseconds)
+            touch(driver)
         }
+        serviceTouched()
         for driver in Array(drivers.values) { remove(driver) }
         closesWhenIdle = false
         unsent = nil
@@ -270,5 +276,7 @@ final class EndpointDriver: UDPEndpointHandler {
     func closed(_ endpoint: UDPEndpoint, error: (any Error)?) {
         // The system took the socket away: everything on it is over.
         closeSocket()
+        onLost?()
+        onLost = nil
     }
 }

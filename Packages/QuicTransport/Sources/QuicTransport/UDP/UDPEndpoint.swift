@@ -94,6 +94,8 @@ final class UDPEndpoint {
     /// Bytes after which a read batch ends although there is more: other sockets of the loop and the answers to what
     /// was read have to get their turn.
     private static let bytesPerBatch = 256 << 10
+    /// What the smallest message counts for in a batch, so that a flood of empty datagrams cannot keep the loop reading.
+    private static let leastCost = 1024
 
     private init(
         channel: any Channel,
@@ -299,10 +301,11 @@ final class UDPEndpoint {
             for index in 0..<count {
                 guard var message = batch.message(at: index) else {
                     statistics.unreadableDatagrams += 1
+                    bytes += Self.leastCost
                     continue
                 }
                 message.destination = message.destination?.withPort(port)
-                bytes += message.bytes.count
+                bytes += max(message.bytes.count, Self.leastCost)
                 receive(message)
             }
             if count < batch.capacity { break }
