@@ -42,8 +42,12 @@ as_root() {
 
 # version_at_least HAVE WANT: true when the dotted number HAVE is not below WANT.
 version_at_least() {
-    [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]
+    printf '%s\n%s\n' "$2" "$1" | sort -V -C
 }
+
+# contains_line LINE TEXT: true when one line of TEXT is LINE. Not `… | grep -q`: that ends at the first match, and under
+# pipefail the writer's broken pipe then looks like no match.
+contains_line() { grep -qxF -e "$1" <<<"$2"; }
 
 # require_swift_command: there is a swift on the path, or the script ends and says how to get one.
 require_swift_command() {
@@ -57,7 +61,8 @@ require_swift() {
     require_swift_command
     local text version
     text=$(swift --version 2>&1) || die "swift is on the PATH but does not start (scripts/setup may help): $text"
-    version=$(printf '%s\n' "$text" | sed -n 's/.*Swift version \([0-9][0-9.]*\).*/\1/p' | head -n 1)
+    version=$(printf '%s\n' "$text" | sed -n 's/.*Swift version \([0-9][0-9.]*\).*/\1/p')
+    version=${version%%$'\n'*}
     [ -n "$version" ] || die "cannot read the version of $(command -v swift)"
     version_at_least "$version" 6.2 ||
         die "Swift $version is too old: 6.2 or later is needed (https://www.swift.org/install/linux/)"
