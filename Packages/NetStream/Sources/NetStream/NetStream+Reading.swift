@@ -4,6 +4,8 @@ import Synchronization
 extension NetStream {
     /// Most bytes taken from the muxed stream at once by the readers that do not know how much they need.
     private static let refill = 4096
+    /// Most bytes taken from the muxed stream at once, however many are needed.
+    private static let largestFill = 1 << 20
 
     /// Waits for bytes.
     ///
@@ -103,8 +105,8 @@ extension NetStream {
             let header = try shared.withLock { try Self.messageLength($0.buffer.prefix(10)) }
             let present = shared.withLock { $0.buffer.count }
             if let (length, prefix) = header {
-                guard length <= UInt64(limit) else { throw Self.tooLong(limit, what: "message") }
-                let whole = prefix + Int(length)
+                let (whole, isTooLong) = prefix.addingReportingOverflow(Int(clamping: length))
+                guard length <= UInt64(limit), !isTooLong else { throw Self.tooLong(limit, what: "message") }
                 if present >= whole { return Array(take(whole).dropFirst(prefix)) }
                 guard try await fill(upTo: whole - present) else { throw unexpectedEnd(wanted: "a message") }
             } else if try await !fill(upTo: Self.refill) {
@@ -175,7 +177,8 @@ extension NetStream {
         guard try permitted(.read), !shared.withLock({ $0.isEndPending }) else { return false }
         let bytes: [UInt8]?
         do {
-            bytes = try await muxed.read(upTo: count)
+            // Whoever asks for the end of all bytes shall not make a transport reserve them.
+            bytes = try await muxed.read(upTo: min(count, Self.largestFill))
         } catch {
             throw absorb(error, during: .read)
         }

@@ -1,6 +1,6 @@
 /// Where a ``NetStream`` is in its life.
 public enum StreamState: String, Sendable, Hashable, CaseIterable {
-    /// Created, not yet handed to its user. INIT in the ledger.
+    /// Created, not yet handed to its user by ``NetStream/establish()``.
     case initial
     /// Both halves work.
     case open
@@ -12,7 +12,7 @@ public enum StreamState: String, Sendable, Hashable, CaseIterable {
     case closedBoth
     /// Broken off by this side or by the peer. Terminal.
     case reset
-    /// Broken by an unexpected failure. Terminal. ERROR in the ledger.
+    /// Broken by an unexpected failure. Terminal.
     case failed
 
     /// Whether at least one half still works.

@@ -220,4 +220,11 @@ import Testing
             try await writer.value
         }
     }
+
+    @Test func aLengthNearTheLargestIntegerIsRefused() async throws {
+        let (near, far) = try await MemoryPair().openStream()
+        // 2^63 - 1, the most that nine bytes hold.
+        try await far.write([UInt8](repeating: 0xff, count: 8) + [0x7f])
+        #expect(await code { _ = try await near.readMessage(limit: .max) } == .limitExceeded)
+    }
 }

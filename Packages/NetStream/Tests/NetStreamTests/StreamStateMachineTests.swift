@@ -1,7 +1,7 @@
 import NetStream
 import Testing
 
-/// The table of the feature ledger, cell by cell, written out independently of the implementation.
+/// What each operation may do in each state, cell by cell, written out independently of the implementation.
 enum Ledger {
     typealias Refusal = StreamStateMachine.Refusal
 
