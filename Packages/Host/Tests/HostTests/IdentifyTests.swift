@@ -355,4 +355,34 @@ import Testing
             #expect(failure == .timeout)
         }
     }
+
+    @Test func theAnswerIsNotFollowedByAStopAtOnce() async throws {
+        let clock = ManualClock()
+        var configuration = HostConfiguration()
+        configuration.clock = clock
+        configuration.identify.runsOnConnect = false
+        let network = MemoryNetwork()
+        let hostKey = PrivateKey.ed25519()
+        try await withHost(
+            identity: hostKey,
+            transports: [MemoryTransport(identity: hostKey, network: network)],
+            listen: ["/memory/0"],
+            configuration: configuration
+        ) { host in
+            let peer = MemoryTransport(identity: .ed25519(), network: network)
+            let stream = try await peer.dial(host.address).openStream()
+            try await stream.write(Multistream.frame(Multistream.header))
+            try await stream.write(Multistream.frame(Array(IdentifyProtocol.name.utf8)))
+            while try await stream.read(upTo: 4096) != nil {}
+            // As long as the peer has not ended its half, nothing tells it to stop: some forget what they had read.
+            for _ in 0..<500 {
+                await Task.yield()
+                try await stream.write([])
+            }
+            // But not for ever.
+            await #expect(throws: MemoryError.self) {
+                try await clock.ticking(by: .milliseconds(100)) { while true { try await stream.write([]) } }
+            }
+        }
+    }
 }

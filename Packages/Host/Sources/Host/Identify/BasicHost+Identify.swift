@@ -95,6 +95,9 @@ extension BasicHost {
         try await withDeadline(configuration.identify.timeout, clock: configuration.clock) {
             try await self.sendIdentify(on: stream)
         }
+        // The host closes the stream when this returns, which asks the peer to stop sending. Some peers, py-libp2p among
+        // them, drop the answer when that comes before they have read it: let them end the stream first.
+        _ = try? await withDeadline(.seconds(1), clock: configuration.clock) { try await stream.readToEnd(limit: 64) }
     }
 
     private func sendIdentify(on stream: NetStream) async throws {

@@ -3,32 +3,52 @@ import Synchronization
 
 /// A stream whose protocol the peer is known to speak: the header and the proposal travel with the first bytes, and the
 /// peer's answer is checked when something is read.
+///
+/// Readers and writers do not wait for each other: whoever comes first sends the opening, a reader goes on to wait for
+/// the answer, and only writers queue up behind the opening. The opening is short and is sent to its end even when the
+/// task that started it is cancelled, so that a cancelled read or write leaves the stream as usable as before.
 final class LazyNegotiatedStream: MuxedStream {
     private struct State {
+        /// What is to be sent first. Empty once somebody has taken it upon himself to send it.
         var opening: [UInt8]
         var dialer: MultistreamDialer
+        var isOpened = false
         var isAgreed = false
-        var isBroken = false
         /// Application data that came with the answer.
         var rest: ArraySlice<UInt8> = []
     }
 
     /// Payload that travels in one write with the opening.
-    private static let firstPayload = 16384
+    private static let firstPayload = 1024
 
     private let base: any MuxedStream
     private let state: Mutex<State>
-    /// One writer at a time, so that nothing overtakes the opening.
+    /// One writer at a time, so that nothing overtakes the opening. Readers never take it.
     private let writing = AsyncSemaphore(permits: 1)
-
+    /// Whether the opening could be sent.
+    private let opened = SharedResult<Void>()
+    private let timeout: Duration
+    private let clock: any Clock<Duration>
     /// Called when the peer does not speak the protocol after all.
     private let onRefusal: @Sendable () -> Void
 
-    init(_ base: any MuxedStream, proposing name: [UInt8], onRefusal: @escaping @Sendable () -> Void) {
+    /// A stream on which `name` is proposed. Sending the opening may take `timeout`, and so may the peer's answer once
+    /// it is waited for.
+    init(
+        _ base: any MuxedStream,
+        proposing name: [UInt8],
+        timeout: Duration = .seconds(30),
+        clock: any Clock<Duration> = ContinuousClock(),
+        onRefusal: @escaping @Sendable () -> Void
+    ) {
         self.base = base
+        self.timeout = timeout
+        self.clock = clock
         self.onRefusal = onRefusal
         let dialer = MultistreamDialer(proposals: [name])
         state = Mutex(State(opening: dialer.opening, dialer: dialer))
+        // An interest that never ends: the result is not given up when a waiting task is cancelled.
+        _ = opened.join()
     }
 
     var id: UInt64 { base.id }
@@ -70,7 +90,8 @@ final class LazyNegotiatedStream: MuxedStream {
 
     func read(upTo maxLength: Int) async throws -> [UInt8]? {
         if !state.withLock({ $0.isAgreed }) {
-            try await writing.withPermit { _ = try await open(with: []) }
+            // A writer that has begun may be held up until somebody reads, so it is not waited for.
+            if let opening = try takeOpening() { try await send(opening) }
             try await finishNegotiation()
         }
         let rest = state.withLock { state in
@@ -81,46 +102,93 @@ final class LazyNegotiatedStream: MuxedStream {
         return rest.isEmpty ? try await base.read(upTo: maxLength) : rest
     }
 
-    /// Sends the opening and some payload if that was not done yet. Runs with the permit to write.
-    @discardableResult
-    private func open(with payload: ArraySlice<UInt8>) async throws -> Bool {
-        if Task.isCancelled { throw HostError(.cancelled, "cancelled before anything was sent") }
-        let (opening, isBroken) = state.withLock { state in
+    // MARK: Opening
+
+    /// The opening, for the one who has to send it; `nil` for everybody else.
+    private func takeOpening() throws -> [UInt8]? {
+        try state.withLock { state in
+            guard !state.opening.isEmpty else { return nil }
+            if Task.isCancelled { throw HostError(.cancelled, "cancelled before anything was sent") }
             defer { state.opening = [] }
-            return (state.opening, state.isBroken)
+            return state.opening
         }
-        guard !isBroken else { throw HostError(.streamFailed, "the stream's opening was not sent; open another one") }
-        guard !opening.isEmpty else { return false }
-        do {
-            try await base.write(opening + payload)
-        } catch {
-            // Nobody can tell how much of the opening was sent, so nothing may follow it.
-            state.withLock { $0.isBroken = true }
-            throw error
-        }
-        return true
     }
 
+    /// Sees to it that the opening was sent. Runs with the permit to write.
+    ///
+    /// - Returns: Whether it was sent just now, with the payload behind it.
+    @discardableResult
+    private func open(with payload: ArraySlice<UInt8>) async throws -> Bool {
+        if state.withLock({ $0.isOpened }) { return false }
+        if let opening = try takeOpening() {
+            try await send(opening + payload)
+            return true
+        }
+        try await waitUntilOpened()
+        return false
+    }
+
+    private func waitUntilOpened() async throws {
+        guard opened.join() else { return }
+        try await opened.wait()
+    }
+
+    private func send(_ bytes: [UInt8]) async throws {
+        await uncancelled { [self] in
+            do {
+                try await withDeadline(timeout, clock: clock) { [base] in try await base.write(bytes) }
+                state.withLock { $0.isOpened = true }
+                opened.fulfil(.success(()))
+            } catch {
+                // Nobody can tell how much of the opening was sent, so nothing may follow it.
+                let message = "the stream's opening was not sent; open another one"
+                opened.fulfil(.failure(HostError(.streamFailed, message, cause: error)))
+                base.reset(code: .protocolNegotiationFailed)
+            }
+        }
+        try await waitUntilOpened()
+    }
+
+    // MARK: Answer
+
+    /// Reads the peer's answer. Breaks the stream off when that takes too long.
     private func finishNegotiation() async throws {
-        while !state.withLock({ $0.isAgreed }) {
-            guard let bytes = try await base.read(upTo: 2048) else {
-                throw HostError(.negotiationFailed, "the peer ended the stream without an answer to its protocol")
+        do {
+            try await withDeadline(timeout, clock: clock) { [self] in
+                while !state.withLock({ $0.isAgreed }) { try await readAnswer() }
             }
-            let action = try state.withLock { state in
-                let action = try state.dialer.receive(bytes)
-                if case .agreed(_, let rest) = action {
-                    state.isAgreed = true
-                    state.rest = rest[...]
-                }
-                return action
+        } catch let error as NetStreamError where error.code == .timeout {
+            base.reset(code: .protocolNegotiationFailed)
+            throw HostError(.negotiationFailed, "the peer did not answer within \(timeout); open another stream")
+        }
+    }
+
+    private func readAnswer() async throws {
+        let bytes: [UInt8]?
+        do {
+            bytes = try await base.read(upTo: 2048)
+        } catch let error as any ClassifiedStreamError where error.streamFailureKind == .timeout {
+            // The transport's patience for one read; how long the answer may take is decided here.
+            try Task.checkCancellation()
+            return
+        }
+        guard let bytes else {
+            throw HostError(.negotiationFailed, "the peer ended the stream without an answer to its protocol")
+        }
+        let action = try state.withLock { state in
+            let action = try state.dialer.receive(bytes)
+            if case .agreed(_, let rest) = action {
+                state.isAgreed = true
+                state.rest = rest[...]
             }
-            if action == .exhausted {
-                onRefusal()
-                throw HostError(
-                    .protocolsNotSupported,
-                    "the peer no longer speaks the protocol that it named before; try another one"
-                )
-            }
+            return action
+        }
+        if action == .exhausted {
+            onRefusal()
+            throw HostError(
+                .protocolsNotSupported,
+                "the peer no longer speaks the protocol that it named before; try another one"
+            )
         }
     }
 }

@@ -1,0 +1,108 @@
+import Multiaddr
+import NetStream
+import NetStreamTesting
+import PeerID
+import Testing
+
+@testable import Host
+
+/// Streams whose protocol is proposed together with the first bytes.
+@Suite(.timeLimit(.minutes(1))) struct LazyStreamTests {
+    let opening = Multistream.frame(Multistream.header) + Multistream.frame(Array("/echo/1.0.0".utf8))
+
+    /// A client that knows that the server echoes, over a connection with small windows.
+    func withKnownEcho(
+        window: Int = 4096,
+        _ body: @escaping @Sendable (_ client: BasicHost, _ server: PeerID) async throws -> Void
+    ) async throws {
+        var memory = MemoryConfiguration()
+        memory.windowSize = window
+        try await withTwoHosts(memory: memory) { server, client in
+            await server.handle(EchoProtocol.name, handler: EchoProtocol.handler)
+            let peer = try await client.connect(to: server.address)
+            _ = try await client.identify(peer)
+            #expect(client.peerStore.protocols(of: peer)?.contains(EchoProtocol.name) == true)
+            try await withDeadline(.seconds(20)) { try await body(client, peer) }
+        }
+    }
+
+    @Test(arguments: [512, 4096, 65536]) func aBlockedWriteDoesNotHoldUpReads(window: Int) async throws {
+        try await withKnownEcho(window: window) { client, peer in
+            let size = window < 4096 ? 1 << 18 : 8 << 20
+            let stream = try await client.newStream(to: peer, protocols: [EchoProtocol.name])
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask {
+                    try await stream.write([UInt8](repeating: 5, count: size))
+                    try await stream.closeWrite()
+                }
+                group.addTask {
+                    var count = 0
+                    while let bytes = try await stream.read() { count += bytes.count }
+                    #expect(count == size)
+                }
+                try await group.waitForAll()
+            }
+        }
+    }
+
+    @Test func readsMayComeBeforeWrites() async throws {
+        try await withKnownEcho { client, peer in
+            let stream = try await client.newStream(to: peer, protocols: [EchoProtocol.name])
+            async let answer = stream.readExactly(3)
+            for byte in 1...3 as ClosedRange<UInt8> { try await stream.write([byte]) }
+            #expect(try await answer == [1, 2, 3])
+            try await stream.close()
+        }
+    }
+
+    @Test func aCancelledFirstReadOrWriteLeavesTheStreamWhole() async throws {
+        // So small that the opening itself has to wait for the peer.
+        let link = try await MemoryLinkPair(window: 8)
+        for isRead in [true, false] {
+            let base = try await link.near.openStream()
+            let stream = LazyNegotiatedStream(base, proposing: Array("/echo/1.0.0".utf8)) {}
+            let first = Task {
+                if isRead { _ = try await stream.read(upTo: 10) } else { try await stream.write([1, 2]) }
+            }
+            // The first bytes are there: the opening is under way, and held up.
+            let far = try await link.far.acceptStream()
+            first.cancel()
+            for _ in 0..<100 { await Task.yield() }
+            var seen: [UInt8] = []
+            let expected = opening + (isRead ? [] : [1, 2])
+            while seen.count < expected.count, let bytes = try await far.read(upTo: 100) { seen += bytes }
+            #expect(seen == expected)
+            _ = await first.result
+            // The stream goes on as if nothing had been.
+            async let writing: Void = stream.write([3])
+            #expect(try await far.read(upTo: 100) == [3])
+            try await writing
+            let answer = opening + [9]
+            async let answering: Void = far.write(answer)
+            #expect(try await stream.read(upTo: 10) == [9])
+            try await answering
+            stream.reset(code: .none)
+        }
+    }
+}
+
+/// A bare connection between two peers.
+struct MemoryLinkPair {
+    let near: any MuxedConnection
+    let far: any MuxedConnection
+    private let transports: [MemoryTransport]
+
+    init(window: Int) async throws {
+        var configuration = MemoryConfiguration()
+        configuration.windowSize = window
+        let network = MemoryNetwork()
+        transports = [PrivateKey.ed25519(), .ed25519()].map {
+            MemoryTransport(identity: $0, network: network, configuration: configuration)
+        }
+        let listener = try await transports[0].listen(on: "/memory/0")
+        let address = try #require(listener.addresses.first)
+        async let accepted = listener.accept()
+        near = try await transports[1].dial(address)
+        far = try await accepted
+    }
+}
