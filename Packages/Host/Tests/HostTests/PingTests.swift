@@ -51,13 +51,35 @@ import Testing
             let third = try await client.newStream(to: peer, protocols: [PingProtocol.name])
             try await third.write([UInt8](repeating: 0, count: 32))
             let error = await #expect(throws: NetStreamError.self) {
-                try await clock.ticking(by: .seconds(1)) { _ = try await third.readExactly(32) }
+                // Small steps: the other streams must not be idle for too long.
+                try await clock.ticking(by: .milliseconds(20)) { _ = try await third.readExactly(32) }
             }
             #expect(error?.streamCode == StreamErrorCode.resourceLimitExceeded.rawValue)
             // The others go on, and a free place is used again.
             for session in sessions { #expect(try await session.ping() > .zero) }
             await sessions[0].close()
             #expect(try await client.ping(peer) > .zero)
+        }
+    }
+
+    @Test func anIdleStreamIsGivenUpAndReplaced() async throws {
+        let clock = ManualClock()
+        var configuration = NegotiationTests.quiet
+        configuration.clock = clock
+        try await withTwoHosts(configuration, NegotiationTests.quiet) { server, client in
+            let peer = try await client.connect(to: server.address)
+            let session = try await client.pingSession(with: peer)
+            #expect(try await session.ping() > .zero)
+            let idle = try await client.newStream(to: peer, protocols: [PingProtocol.name])
+            let payload = [UInt8](repeating: 1, count: PingProtocol.payloadSize)
+            try await idle.write(payload)
+            #expect(try await idle.readExactly(payload.count) == payload)
+            let error = await #expect(throws: NetStreamError.self) {
+                try await clock.ticking(by: .seconds(60)) { _ = try await idle.readExactly(1) }
+            }
+            #expect(error?.code == .reset && error?.byPeer == true)
+            #expect(try await session.ping() > .zero)
+            await session.close()
         }
     }
 

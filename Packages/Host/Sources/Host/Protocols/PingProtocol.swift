@@ -9,42 +9,126 @@ public enum PingProtocol {
     public static let name = "/ipfs/ping/1.0.0"
     /// Bytes of one ping.
     public static let payloadSize = 32
+    /// How long a peer may leave a stream idle between two pings before the host resets it: 60 s. Peers that ping
+    /// regularly do so every few seconds, and a ``PingSession`` opens another stream by itself.
+    public static let idleLimit: Duration = .seconds(60)
 }
 
-/// Pings on one stream, one after another.
+/// Pings over one connection, one after another.
 ///
-/// Close it when you are done.
+/// They share a stream for as long as that works. After a ping that failed, and when the peer gave up the stream because
+/// it was idle, another one is opened. Close the session when you are done.
 public struct PingSession: Sendable {
-    let stream: NetStream
-    let host: BasicHost
+    private enum Slot {
+        case stream(NetStream, answered: Int)
+        case none
+        case closed
+    }
+
+    /// What the copies of a session share.
+    private final class Current: Sendable {
+        let slot: Mutex<Slot>
+
+        init(_ stream: NetStream) { slot = Mutex(.stream(stream, answered: 0)) }
+    }
+
+    private let connection: HostConnection
+    private let host: BasicHost
+    private let current: Current
+
+    init(stream: NetStream, connection: HostConnection, host: BasicHost) {
+        self.connection = connection
+        self.host = host
+        current = Current(stream)
+    }
 
     /// Sends one ping and waits for its answer. For one task at a time.
     ///
     /// - Returns: The round-trip time.
-    /// - Throws: ``HostError``; ``HostError/Code/pingFailed`` when the wrong bytes come back.
+    /// - Throws: ``HostError``; ``HostError/Code/pingFailed`` when the wrong bytes come back. After that, too, the session
+    ///   can be used on.
     public func ping() async throws -> Duration {
-        var random = SystemRandomNumberGenerator()
-        let payload = (0..<PingProtocol.payloadSize).map { _ in UInt8.random(in: 0...255, using: &random) }
-        let clock = host.configuration.clock
         do {
-            let start = clock.now()
-            try await stream.write(payload)
-            let answer = try await stream.readExactly(payload.count)
-            let time = start.elapsed()
-            guard answer == payload else {
-                stream.reset(code: .protocolViolation)
-                throw HostError(.pingFailed, "\(stream.remotePeer) answered a ping with other bytes")
+            let (stream, answered) = try await nextStream()
+            do {
+                return try await ping(on: stream, answered: answered)
+            } catch let error as NetStreamError where answered > 0 && Self.saysGivenUp(error) {
+                // The peer let go of a stream that had worked: idle for too long, most likely.
+                let (fresh, _) = try await nextStream()
+                return try await ping(on: fresh, answered: 0)
             }
-            host.metrics.pingTime.record(duration: time)
-            return time
         } catch {
-            throw HostError.wrapping(error, as: .streamFailed, "the ping of \(stream.remotePeer) failed")
+            throw HostError.wrapping(error, as: .streamFailed, "the ping of \(connection.peer) failed")
         }
     }
 
     /// Ends the session.
     public func close() async {
+        let slot = current.slot.withLock { slot in
+            defer { slot = .closed }
+            return slot
+        }
+        guard case .stream(let stream, _) = slot else { return }
         do { try await stream.close() } catch { stream.reset() }
+    }
+
+    private func nextStream() async throws -> (stream: NetStream, answered: Int) {
+        switch current.slot.withLock({ $0 }) {
+        case .stream(let stream, let answered): return (stream, answered)
+        case .closed: throw HostError(.streamFailed, "the session was closed; begin another one")
+        case .none: break
+        }
+        guard !connection.muxed.isClosed else {
+            throw HostError(.notConnected, "the connection to \(connection.peer) is closed; begin another session")
+        }
+        let stream = try await host.newStream(on: connection, names: [Array(PingProtocol.name.utf8)])
+        let isOpen = current.slot.withLock { slot in
+            if case .closed = slot { return false }
+            slot = .stream(stream, answered: 0)
+            return true
+        }
+        guard isOpen else {
+            stream.reset()
+            throw HostError(.streamFailed, "the session was closed during a ping")
+        }
+        return (stream, 0)
+    }
+
+    private func ping(on stream: NetStream, answered: Int) async throws -> Duration {
+        var random = SystemRandomNumberGenerator()
+        let payload = (0..<PingProtocol.payloadSize).map { _ in UInt8.random(in: 0...255, using: &random) }
+        do {
+            let start = host.configuration.clock.now()
+            try await stream.write(payload)
+            let answer = try await stream.readExactly(payload.count)
+            let time = start.elapsed()
+            guard answer == payload else {
+                stream.reset(code: .protocolViolation)
+                throw HostError(.pingFailed, "\(connection.peer) answered a ping with other bytes")
+            }
+            host.metrics.pingTime.record(duration: time)
+            replace(stream, with: .stream(stream, answered: answered + 1))
+            return time
+        } catch {
+            // A late answer must not be taken for that of another ping.
+            stream.reset()
+            replace(stream, with: .none)
+            throw error
+        }
+    }
+
+    private func replace(_ stream: NetStream, with next: Slot) {
+        current.slot.withLock { slot in
+            if case .stream(let now, _) = slot, now === stream { slot = next }
+        }
+    }
+
+    private static func saysGivenUp(_ error: NetStreamError) -> Bool {
+        switch error.code {
+        case .reset: error.byPeer
+        case .unexpectedEnd, .endOfStream, .writeClosed: true
+        default: false
+        }
     }
 }
 
@@ -57,17 +141,19 @@ extension BasicHost {
             await session.close()
             return time
         } catch {
-            session.stream.reset()
+            await session.close()
             throw error
         }
     }
 
-    /// Opens a stream for several pings.
+    /// Starts a series of pings over one connection. Connects if need be.
     public func pingSession(with peer: PeerID) async throws -> PingSession {
-        PingSession(stream: try await newStream(to: peer, protocols: [PingProtocol.name]), host: self)
+        let connection = try await connection(to: peer)
+        let stream = try await newStream(on: connection, names: [Array(PingProtocol.name.utf8)])
+        return PingSession(stream: stream, connection: connection, host: self)
     }
 
-    /// Answers pings until the peer ends the stream, on so many streams of a peer as configured.
+    /// Answers pings until the peer ends the stream or leaves it idle for too long, on so many streams of a peer as configured.
     func servePing(_ stream: NetStream) async throws {
         let peer = stream.remotePeer
         let slots = state.withLock { state in
@@ -93,7 +179,16 @@ extension BasicHost {
             return stream.reset(code: .resourceLimitExceeded)
         }
         defer { slots.semaphore.release() }
-        while let first = try await stream.read(upTo: PingProtocol.payloadSize) {
+        while true {
+            let first: [UInt8]?
+            do {
+                first = try await withDeadline(PingProtocol.idleLimit, clock: configuration.clock) {
+                    try await stream.readPatiently(upTo: PingProtocol.payloadSize)
+                }
+            } catch let error as NetStreamError where error.code == .timeout {
+                return stream.reset()
+            }
+            guard let first else { break }
             let rest = try await stream.readExactly(PingProtocol.payloadSize - first.count)
             try await stream.write(first + rest)
         }
