@@ -31,7 +31,7 @@ public final class BasicHost: Sendable {
         var connectionCount = 0
         var nextConnection: UInt64 = 0
         var turn = 0
-        var dials: [DialKey: SharedResult<HostConnection>] = [:]
+        var dials: [DialKey: SharedDial] = [:]
         var handlers = HandlerRegistry()
         var pingSlots: [PeerID: (semaphore: AsyncSemaphore, users: Int)] = [:]
         var backOff = DialBackOff()
@@ -147,7 +147,7 @@ public final class BasicHost: Sendable {
         let (listeners, connections, dials) = state.withLock { state in
             (state.listeners, state.connections.values.flatMap { $0 }, Array(state.dials.values))
         }
-        for dial in dials { dial.fulfil(.failure(Self.closedError)) }
+        for dial in dials { dial.result.fulfil(.failure(Self.closedError)) }
         await withDiscardingTaskGroup { group in
             for listener in listeners { group.addTask { await listener.close() } }
             for connection in connections {

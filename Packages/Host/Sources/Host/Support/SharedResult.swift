@@ -13,6 +13,9 @@ final class SharedResult<Value: Sendable>: Sendable {
 
     private let state = Mutex(State())
 
+    /// Tasks that wait for the result.
+    var waiting: Int { state.withLock { $0.waiters.count } }
+
     /// Announces a call of ``wait()``. Fails once the result was given up.
     func join() -> Bool {
         state.withLock { state in

@@ -4,7 +4,8 @@ import PeerID
 /// In which order, and how long after the first, the addresses of a peer are dialled.
 ///
 /// As go-libp2p does: QUIC version 1 before draft-29 before the rest, IPv6 before IPv4, private and public addresses in
-/// two queues that run beside each other, each address some time after the one before it (RFC 8305).
+/// two queues that run beside each other, each address some time after the one before it (RFC 8305). What a caller named
+/// goes before what was known from before.
 struct AddressRanking {
     /// An address and its head start over later ones.
     struct Entry: Equatable {
@@ -12,32 +13,44 @@ struct AddressRanking {
         var delay: Duration
     }
 
+    /// - Parameters:
+    ///   - addresses: All addresses. Of equal ones the first counts.
+    ///   - first: Those, without `/p2p`, that go before all others, which begin when these have had their head starts.
+    ///   - publicStagger: The head start of a public address.
+    ///   - privateStagger: The head start of a private address.
     static func rank(
         _ addresses: [Multiaddr],
-        limit: Int,
+        first: Set<Multiaddr> = [],
         publicStagger: Duration,
         privateStagger: Duration
     ) -> [Entry] {
         var seen: Set<Multiaddr> = []
         let unique = addresses.filter { seen.insert($0.withoutPeerID).inserted }
-        let ranked = unique.enumerated().sorted { left, right in
-            let (a, b) = (preference(left.element), preference(right.element))
-            return a == b ? left.offset < right.offset : a < b
+        var start = Duration.zero
+        var result: [Entry] = []
+        for isFirst in [true, false] {
+            let group = unique.filter { first.contains($0.withoutPeerID) == isFirst }
+            let ranked = group.enumerated().sorted { left, right in
+                let (a, b) = (preference(left.element), preference(right.element))
+                return a == b ? left.offset < right.offset : a < b
+            }
+            var delays: [Bool: Duration] = [true: start, false: start]
+            var entries: [Entry] = []
+            for (_, address) in ranked {
+                let isNear = isPrivate(address)
+                let delay = delays[isNear, default: start]
+                delays[isNear] = delay + (isNear ? privateStagger : publicStagger)
+                entries.append(Entry(address: address, delay: delay))
+            }
+            start = delays.values.max() ?? start
+            // Sorting by delay keeps the preference among equals, as the index decides there.
+            let order = entries.enumerated().sorted { left, right in
+                left.element.delay == right.element.delay
+                    ? left.offset < right.offset : left.element.delay < right.element.delay
+            }
+            result += order.map(\.element)
         }
-        var delays: [Bool: Duration] = [true: .zero, false: .zero]
-        var entries: [Entry] = []
-        for (_, address) in ranked {
-            let isNear = isPrivate(address)
-            let delay = delays[isNear, default: .zero]
-            delays[isNear] = delay + (isNear ? privateStagger : publicStagger)
-            entries.append(Entry(address: address, delay: delay))
-        }
-        // Sorting by delay keeps the preference among equals, as the index decides there.
-        let order = entries.enumerated().sorted { left, right in
-            left.element.delay == right.element.delay
-                ? left.offset < right.offset : left.element.delay < right.element.delay
-        }
-        return order.prefix(limit).map(\.element)
+        return result
     }
 
     private static func preference(_ address: Multiaddr) -> Int {

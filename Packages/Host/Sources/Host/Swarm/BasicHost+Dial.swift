@@ -23,12 +23,17 @@ extension BasicHost {
         guard !own.contains(address) else {
             throw HostError(.dialSelf, "\(address) is an address of this host itself")
         }
-        return try await sharedDial(.address(address), addresses: [address]).peer
+        do throws(SharedDialError) {
+            return try await sharedDial(.address(address), targets: DialTargets(named: [address])).peer
+        } catch {
+            throw error.underlying
+        }
     }
 
     /// Connects to a peer at the given addresses and those known from before, whichever answers first.
     ///
-    /// Tasks that connect to the same peer at the same time share one dial.
+    /// The given addresses are tried before the others, each of them at every call. Tasks that connect to the same peer
+    /// at the same time share one dial; when that fails without having tried the given addresses, another one follows.
     public func connect(to peer: PeerID, addresses: [Multiaddr] = []) async throws {
         _ = try await connection(to: peer, addresses: addresses)
     }
@@ -41,16 +46,32 @@ extension BasicHost {
         guard configuration.gater.allowsDialingPeer(peer) else {
             throw HostError(.gated, "the connection gater refuses to dial \(peer)")
         }
+        while true {
+            let targets = try targets(of: peer, named: addresses)
+            do throws(SharedDialError) {
+                return try await sharedDial(.peer(peer), targets: targets)
+            } catch {
+                guard case .others(let error, let tried) = error else { throw error.underlying }
+                // Somebody else's dial failed. It says nothing about addresses that it did not try.
+                let isTried = addresses.allSatisfy { tried.contains($0.withoutPeerID) }
+                guard !isTried, error.code != .cancelled, error.code != .closed else { throw error }
+                try checkOpen()
+                if let connection = openConnection(to: peer) { return connection }
+            }
+        }
+    }
+
+    /// Where to dial a peer: at the addresses that a caller names, and at those known from before that may be dialled.
+    private func targets(of peer: PeerID, named addresses: [Multiaddr]) throws(HostError) -> DialTargets {
         let settings = configuration.connections
         let stored = peerStore.addresses(of: peer).reversed().map { $0.withPeerID(peer) }
-        if !addresses.isEmpty { peerStore.add(addresses, for: peer) }
+        if !addresses.isEmpty { peerStore.learn(addresses, of: peer) }
         let ready = state.withLock { state in
             stored.filter {
                 !state.backOff.isResting($0, base: settings.dialBackOff, longest: settings.longestDialBackOff)
             }
         }
-        let known = addresses.map { $0.withPeerID(peer) } + ready
-        guard !known.isEmpty else {
+        guard !(addresses.isEmpty && ready.isEmpty) else {
             guard stored.isEmpty else {
                 throw HostError(
                     .dialBackOff,
@@ -59,7 +80,7 @@ extension BasicHost {
             }
             throw HostError(.noAddresses, "no address of \(peer) is known; connect(to:) with one first")
         }
-        return try await sharedDial(.peer(peer), addresses: known)
+        return DialTargets(named: addresses.map { $0.withPeerID(peer) }, stored: ready)
     }
 
     /// One of the open connections to a peer, chosen as configured.
@@ -73,156 +94,6 @@ extension BasicHost {
                 state.turn = (state.turn + 1) % 1_000_000
                 return open[state.turn % open.count]
             }
-        }
-    }
-
-    /// Waits for the dial under way or starts one. The dial runs in the host's task tree and is given up when nobody
-    /// waits for it any more.
-    private func sharedDial(_ key: DialKey, addresses: [Multiaddr]) async throws(HostError) -> HostConnection {
-        let (dial, isNew) = state.withLock { state in
-            if let dial = state.dials[key], dial.join() { return (dial, false) }
-            let dial = SharedResult<HostConnection>()
-            _ = dial.join()
-            state.dials[key] = dial
-            return (dial, true)
-        }
-        if isNew, !submit({ await self.run(dial, key: key, addresses: addresses) }) {
-            dial.fulfil(.failure(Self.closedError))
-        }
-        do {
-            return try await withDeadline(configuration.connections.dialTimeout, clock: configuration.clock) {
-                try await dial.wait()
-            }
-        } catch let error as HostError {
-            throw error
-        } catch let error as NetStreamError where error.code == .timeout {
-            throw HostError(
-                .timeout,
-                "nobody answered within \(configuration.connections.dialTimeout) at "
-                    + addresses.map(\.description).joined(separator: ", "),
-                cause: error
-            )
-        } catch {
-            throw HostError.wrapping(error, as: .dialFailed, "the dial failed")
-        }
-    }
-
-    /// One dial, a child task of the host.
-    private func run(_ dial: SharedResult<HostConnection>, key: DialKey, addresses: [Multiaddr]) async {
-        await withTaskGroup(of: Void.self) { group in
-            group.addTask {
-                let result: Result<HostConnection, HostError>
-                do throws(HostError) {
-                    result = .success(try await self.dial(addresses))
-                } catch {
-                    result = .failure(error)
-                    if error.code != .cancelled {
-                        self.metrics.dialsFailed.increment()
-                        self.hub.emit(.dialFailed(key.peer, error))
-                    }
-                }
-                self.state.withLock { if $0.dials[key] === dial { $0.dials[key] = nil } }
-                dial.fulfil(result)
-            }
-            group.addTask { await dial.waitUntilOver() }
-            await group.next()
-            group.cancelAll()
-        }
-    }
-
-    private enum DialOutcome: Sendable {
-        case connected(any MuxedConnection)
-        case failed(HostError)
-        case timeForNext
-        case nothing
-    }
-
-    /// Tries addresses in their order, each with a head start over the next, until one answers.
-    private func dial(_ addresses: [Multiaddr]) async throws(HostError) -> HostConnection {
-        let settings = configuration.connections
-        let own = Set(listenAddresses.map(\.withoutPeerID))
-        let candidates = addresses.filter { address in
-            !own.contains(address.withoutPeerID) && transports.contains { $0.canDial(address) }
-        }
-        guard !candidates.isEmpty else {
-            let isOwn = addresses.contains { own.contains($0.withoutPeerID) }
-            let list = addresses.map(\.description).joined(separator: ", ")
-            guard !isOwn else { throw HostError(.dialSelf, "only addresses of this host itself are known: \(list)") }
-            throw HostError(.noTransport, "no transport dials any of: \(list)")
-        }
-        let allowed = candidates.filter(configuration.gater.allowsDialingAddress)
-        guard !allowed.isEmpty else {
-            throw HostError(.gated, "the connection gater refuses every address of the peer")
-        }
-        let entries = AddressRanking.rank(
-            allowed,
-            limit: settings.dialsPerPeer,
-            publicStagger: settings.dialStagger,
-            privateStagger: settings.privateDialStagger
-        )
-        let (winner, lastError) = await race(entries)
-        guard let winner else {
-            if Task.isCancelled { throw HostError(.cancelled, "the dial was cancelled") }
-            throw lastError ?? HostError(.dialFailed, "no address answered")
-        }
-        return try await adopt(winner)
-    }
-
-    private func race(
-        _ entries: [AddressRanking.Entry]
-    ) async -> (winner: (any MuxedConnection)?, lastError: HostError?) {
-        await withTaskGroup(of: DialOutcome.self) { group in
-            var waiting = entries[...]
-            var startedDelay = Duration.zero
-            var running = 0
-            var winner: (any MuxedConnection)?
-            var lastError: HostError?
-            func startNext() {
-                guard let entry = waiting.popFirst() else { return }
-                startedDelay = entry.delay
-                running += 1
-                group.addTask { await self.attempt(entry.address) }
-                guard let next = waiting.first else { return }
-                let pause = next.delay - startedDelay
-                let clock = configuration.clock
-                let left = waiting.count
-                group.addTask {
-                    if pause > .zero { try? await clock.sleep(for: pause) }
-                    return left > 0 ? .timeForNext : .nothing
-                }
-            }
-            startNext()
-            while running > 0, winner == nil, let outcome = await group.next() {
-                switch outcome {
-                case .connected(let connection): winner = connection
-                case .failed(let error):
-                    running -= 1
-                    lastError = error
-                    startNext()
-                case .timeForNext: if !Task.isCancelled { startNext() }
-                case .nothing: break
-                }
-            }
-            group.cancelAll()
-            // A second one may have been made in the meantime.
-            for await case .connected(let extra) in group {
-                await uncancelled { await extra.close(code: .supplanted, reason: "another address was faster") }
-            }
-            return (winner, lastError)
-        }
-    }
-
-    private func attempt(_ address: Multiaddr) async -> DialOutcome {
-        guard let transport = transports.first(where: { $0.canDial(address) }) else { return .nothing }
-        do {
-            let connection = try await transport.dial(address)
-            state.withLock { $0.backOff.succeeded(address) }
-            return .connected(connection)
-        } catch {
-            let moment = configuration.clock.now()
-            if !Task.isCancelled { state.withLock { $0.backOff.failed(address, at: moment) } }
-            logger.debug("a dial failed", metadata: ["address": "\(address)", "error": "\(error)"])
-            return .failed(HostError.wrapping(error, as: .dialFailed, "\(address) cannot be reached"))
         }
     }
 
@@ -285,7 +156,12 @@ extension BasicHost {
             }
             metrics.streamsOpened.increment()
             if let known = lazyChoice(of: names, for: connection.peer) {
-                let lazy = LazyNegotiatedStream(muxed, proposing: known) { [peerStore] in
+                let lazy = LazyNegotiatedStream(
+                    muxed,
+                    proposing: known,
+                    timeout: settings.negotiationTimeout,
+                    clock: configuration.clock
+                ) { [peerStore] in
                     peerStore.forget(protocol: known, of: connection.peer)
                 }
                 return try connection.wrap(lazy, protocolID: String(decoding: known, as: UTF8.self))

@@ -65,6 +65,11 @@ public final class PeerStore: Sendable {
         }
     }
 
+    /// Remembers addresses that were met with on the way, without keeping the peer for longer because of that.
+    func learn(_ addresses: [Multiaddr], of peer: PeerID) {
+        add(addresses, for: peer)
+    }
+
     /// Forgets a peer.
     public func remove(_ peer: PeerID) {
         state.withLock { $0.entries[peer] = nil }

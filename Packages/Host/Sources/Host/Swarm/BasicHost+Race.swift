@@ -1,0 +1,221 @@
+import Logging
+import Metrics
+import Multiaddr
+import NetStream
+import PeerID
+import Synchronization
+
+/// Where to dial.
+struct DialTargets: Sendable {
+    /// Addresses that a caller named: dialled first, and always.
+    var named: [Multiaddr]
+    /// Addresses known from before.
+    var stored: [Multiaddr] = []
+
+    var all: [Multiaddr] { named + stored }
+}
+
+/// A dial that several tasks may wait for.
+struct SharedDial: Sendable {
+    let result = SharedResult<HostConnection>()
+    /// Where it goes, without `/p2p`.
+    let addresses: Set<Multiaddr>
+}
+
+/// How a dial failed that others may have started.
+enum SharedDialError: Error {
+    /// The dial that this caller started, or this caller's wait.
+    case own(HostError)
+    /// The dial that another caller had started.
+    case others(HostError, tried: Set<Multiaddr>)
+
+    var underlying: HostError {
+        switch self {
+        case .own(let error), .others(let error, _): error
+        }
+    }
+}
+
+extension BasicHost {
+    /// Waits for the dial under way or starts one. The dial runs in the host's task tree and is given up when nobody
+    /// waits for it any more. It has a deadline of its own.
+    func sharedDial(_ key: DialKey, targets: DialTargets) async throws(SharedDialError) -> HostConnection {
+        let (dial, isNew, isWaitingForRun) = state.withLock { state in
+            let isIdle = state.phase == .idle
+            if let dial = state.dials[key], dial.result.join() { return (dial, false, isIdle) }
+            let dial = SharedDial(addresses: Set(targets.all.map(\.withoutPeerID)))
+            _ = dial.result.join()
+            state.dials[key] = dial
+            return (dial, true, isIdle)
+        }
+        if isNew, !submit({ await self.run(dial, key: key, targets: targets) }) {
+            dial.result.fulfil(.failure(Self.closedError))
+        }
+        do {
+            guard isWaitingForRun else { return try await dial.result.wait() }
+            // A host that nobody runs begins no dial, so its deadline would never begin either.
+            return try await withDeadline(configuration.connections.dialTimeout, clock: configuration.clock) {
+                try await dial.result.wait()
+            }
+        } catch {
+            let error = HostError.wrapping(error, as: .dialFailed, "the dial failed; is the host running?")
+            throw isNew ? .own(error) : .others(error, tried: dial.addresses)
+        }
+    }
+
+    /// One dial, a child task of the host.
+    private func run(_ dial: SharedDial, key: DialKey, targets: DialTargets) async {
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask {
+                let result: Result<HostConnection, HostError>
+                do throws(HostError) {
+                    result = .success(try await self.dial(targets))
+                } catch {
+                    result = .failure(error)
+                    if error.code != .cancelled {
+                        self.metrics.dialsFailed.increment()
+                        self.hub.emit(.dialFailed(key.peer, error))
+                    }
+                }
+                self.state.withLock { if $0.dials[key]?.result === dial.result { $0.dials[key] = nil } }
+                dial.result.fulfil(result)
+            }
+            group.addTask { await dial.result.waitUntilOver() }
+            await group.next()
+            group.cancelAll()
+        }
+    }
+
+    private enum DialOutcome: Sendable {
+        case connected(any MuxedConnection, at: Multiaddr)
+        case failed(HostError, at: Multiaddr)
+        case timeForNext
+        case deadline
+        case nothing
+    }
+
+    /// Tries addresses in their order, each with a head start over the next, until one answers.
+    private func dial(_ targets: DialTargets) async throws(HostError) -> HostConnection {
+        let settings = configuration.connections
+        let own = Set(listenAddresses.map(\.withoutPeerID))
+        let addresses = targets.all
+        let candidates = addresses.filter { address in
+            !own.contains(address.withoutPeerID) && transports.contains { $0.canDial(address) }
+        }
+        guard !candidates.isEmpty else {
+            let isOwn = addresses.contains { own.contains($0.withoutPeerID) }
+            let list = addresses.map(\.description).joined(separator: ", ")
+            guard !isOwn else { throw HostError(.dialSelf, "only addresses of this host itself are known: \(list)") }
+            throw HostError(.noTransport, "no transport dials any of: \(list)")
+        }
+        let allowed = candidates.filter(configuration.gater.allowsDialingAddress)
+        guard !allowed.isEmpty else {
+            throw HostError(.gated, "the connection gater refuses every address of the peer")
+        }
+        let entries = AddressRanking.rank(
+            allowed,
+            first: Set(targets.named.map(\.withoutPeerID)),
+            publicStagger: settings.dialStagger,
+            privateStagger: settings.privateDialStagger
+        )
+        let (winner, lastError) = await race(entries)
+        guard let winner else {
+            if Task.isCancelled { throw HostError(.cancelled, "the dial was cancelled") }
+            throw lastError ?? HostError(.dialFailed, "no address answered")
+        }
+        return try await adopt(winner)
+    }
+
+    /// Dials so many addresses at once as configured, for at most the time configured.
+    private func race(
+        _ entries: [AddressRanking.Entry]
+    ) async -> (winner: (any MuxedConnection)?, lastError: HostError?) {
+        let settings = configuration.connections
+        let clock = configuration.clock
+        return await withTaskGroup(of: DialOutcome.self) { group in
+            var waiting = entries[...]
+            var running: Set<Multiaddr> = []
+            var winner: (any MuxedConnection)?
+            var lastError: HostError?
+            var isOverdue = false
+            func startNext() {
+                guard running.count < settings.dialsPerPeer, let entry = waiting.popFirst() else { return }
+                running.insert(entry.address)
+                group.addTask { await self.attempt(entry.address) }
+                guard let next = waiting.first else { return }
+                let pause = next.delay - entry.delay
+                group.addTask {
+                    if pause > .zero { try? await clock.sleep(for: pause) }
+                    return .timeForNext
+                }
+            }
+            group.addTask {
+                do {
+                    try await clock.sleep(for: settings.dialTimeout)
+                    return .deadline
+                } catch {
+                    return .nothing
+                }
+            }
+            startNext()
+            while !running.isEmpty, winner == nil, !isOverdue, let outcome = await group.next() {
+                switch outcome {
+                case .connected(let connection, let address):
+                    winner = connection
+                    state.withLock { $0.backOff.succeeded(address) }
+                case .failed(let error, let address):
+                    running.remove(address)
+                    lastError = error
+                    if Task.isCancelled { break }
+                    fail([address])
+                    startNext()
+                case .timeForNext: if !Task.isCancelled { startNext() }
+                case .deadline:
+                    isOverdue = true
+                    // Who does not answer at all has failed as well.
+                    fail(running)
+                    lastError = silence(at: entries.dropLast(waiting.count).map(\.address), cause: lastError)
+                case .nothing: break
+                }
+            }
+            group.cancelAll()
+            // A second one may have been made in the meantime, or the first in the last moment.
+            for await case .connected(let extra, _) in group {
+                if winner == nil, !Task.isCancelled {
+                    winner = extra
+                } else {
+                    await uncancelled { await extra.close(code: .supplanted, reason: "another address was faster") }
+                }
+            }
+            return (winner, lastError)
+        }
+    }
+
+    private func fail(_ addresses: Set<Multiaddr>) {
+        let moment = configuration.clock.now()
+        state.withLock { state in
+            for address in addresses { state.backOff.failed(address, at: moment) }
+        }
+    }
+
+    private func silence(at addresses: [Multiaddr], cause: HostError?) -> HostError {
+        let list = addresses.map(\.description).joined(separator: ", ")
+        let timeout = configuration.connections.dialTimeout
+        return HostError(.timeout, "nobody answered within \(timeout) at \(list)", cause: cause)
+    }
+
+    private func attempt(_ address: Multiaddr) async -> DialOutcome {
+        let failure: HostError
+        if let transport = transports.first(where: { $0.canDial(address) }) {
+            do {
+                return .connected(try await transport.dial(address), at: address)
+            } catch {
+                logger.debug("a dial failed", metadata: ["address": "\(address)", "error": "\(error)"])
+                failure = HostError.wrapping(error, as: .dialFailed, "\(address) cannot be reached")
+            }
+        } else {
+            failure = HostError(.noTransport, "no transport dials \(address)")
+        }
+        return .failed(failure, at: address)
+    }
+}

@@ -1,0 +1,108 @@
+import Multiaddr
+import NetStream
+import NetStreamTesting
+import PeerID
+import Testing
+
+@testable import Host
+
+/// Dials to many addresses, of which some or all do not answer.
+@Suite(.timeLimit(.minutes(1))) struct DialFailureTests {
+    let stranger = PrivateKey.ed25519().peerID
+
+    @Test func namedAddressesComeFirstAndAreNeverLeftOut() async throws {
+        let named: Multiaddr = "/ip4/192.0.2.99/udp/1/quic"
+        let stored = try (1...20).map { try Multiaddr(parsing: "/ip6/2001:db8::\($0)/udp/1/quic-v1") }
+        // Everything fails at once: every address is dialled, the named one first although it is the least liked.
+        try await withStuckHost(failing: Set(stored + [named])) { host, transport, _ in
+            host.peerStore.add(stored, for: stranger)
+            let failure = await code { try await host.connect(to: stranger, addresses: [named]) }
+            #expect(failure == .dialFailed)
+            #expect(transport.dials.first == named)
+            #expect(Set(transport.dials) == Set(stored + [named]) && transport.dials.count == 21)
+        }
+    }
+
+    @Test func onlySoManyAddressesAreDialledAtOnce() async throws {
+        let stored = try (1...20).map { try Multiaddr(parsing: "/ip6/2001:db8::\($0)/udp/1/quic-v1") }
+        try await withStuckHost { host, transport, clock in
+            host.peerStore.add(stored, for: stranger)
+            let failure = await clock.ticking(by: .milliseconds(250)) {
+                await code { try await host.connect(to: stranger) }
+            }
+            #expect(failure == .timeout)
+            #expect(transport.dials.count == 8)
+        }
+    }
+
+    @Test func silentAddressesAreRememberedAsFailures() async throws {
+        let address: Multiaddr = "/ip4/192.0.2.1/udp/1/quic-v1"
+        try await withStuckHost { host, transport, clock in
+            var events = host.events().makeAsyncIterator()
+            let failure = await clock.ticking(by: .seconds(10)) {
+                await code { try await host.connect(to: stranger, addresses: [address]) }
+            }
+            #expect(failure == .timeout)
+            guard case .dialFailed(let peer, let error) = await events.next() else {
+                Issue.record("no event of a failed dial")
+                return
+            }
+            #expect(peer == stranger && error.code == .timeout)
+            await transport.waitFor(2)
+            #expect(transport.dials == [address])
+        }
+    }
+
+    @Test func silentAddressesRestForAWhile() async throws {
+        let address: Multiaddr = "/ip4/192.0.2.1/udp/1/quic-v1"
+        try await withStuckHost { host, transport, clock in
+            host.peerStore.add([address], for: stranger)
+            let dial = Task { await code { try await host.connect(to: stranger) } }
+            await transport.waitFor(1)
+            await clock.waitForSleepers()
+            clock.advance(by: .seconds(10))
+            #expect(await dial.value == .timeout)
+            let again = Task { await code { try await host.connect(to: stranger) } }
+            // A second dial would be as silent as the first.
+            let result = try await withDeadline(.seconds(5)) {
+                await withTaskCancellationHandler {
+                    await again.value
+                } onCancel: {
+                    again.cancel()
+                }
+            }
+            #expect(result == .dialBackOff)
+            #expect(transport.dials == [address])
+        }
+    }
+
+    @Test func aSharedDialThatFailsIsFollowedByOneToTheOtherAddresses() async throws {
+        let network = MemoryNetwork()
+        let key = PrivateKey.ed25519()
+        let dead: Multiaddr = "/ip4/192.0.2.1/udp/1/quic-v1"
+        let clock = ManualClock()
+        var configuration = HostConfiguration()
+        configuration.clock = clock
+        configuration.identify.runsOnConnect = false
+        let stuck = StuckTransport()
+        let peer = MemoryTransport(identity: key, network: network)
+        let listener = try await peer.listen(on: "/memory/0")
+        let good = try #require(listener.addresses.first)
+        let own = PrivateKey.ed25519()
+        try await withHost(
+            identity: own,
+            transports: [stuck, MemoryTransport(identity: own, network: network)],
+            configuration: configuration
+        ) { host in
+            let first = Task { await code { try await host.connect(to: key.peerID, addresses: [dead]) } }
+            await stuck.waitFor(1)
+            let second = Task { await code { try await host.connect(to: key.peerID, addresses: [good]) } }
+            for _ in 0..<100 { await Task.yield() }
+            await clock.waitForSleepers()
+            clock.advance(by: .seconds(10))
+            #expect(await first.value == .timeout)
+            #expect(await second.value == nil)
+            #expect(host.connectedPeers == [key.peerID])
+        }
+    }
+}

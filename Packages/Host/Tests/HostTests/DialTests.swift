@@ -1,0 +1,202 @@
+import Multiaddr
+import NetStream
+import NetStreamTesting
+import PeerID
+import Synchronization
+import Testing
+
+@testable import Host
+
+/// Dialling.
+@Suite(.timeLimit(.minutes(1))) struct DialTests {
+    let stranger = PrivateKey.ed25519().peerID
+
+    @Test func oneselfIsNotDialled() async throws {
+        try await withTwoHosts { server, client in
+            let own = try server.address
+            #expect(await code { try await server.connect(to: own) } == .dialSelf)
+            #expect(await code { try await server.connect(to: own.withoutPeerID) } == .dialSelf)
+            #expect(await code { try await server.connect(to: server.peerID) } == .dialSelf)
+            // An own address under another name leads nowhere either.
+            #expect(await code { try await server.connect(to: client.peerID, addresses: [own]) } == .dialSelf)
+            #expect(server.connectedPeers.isEmpty)
+        }
+    }
+
+    @Test func whatCannotBeDialledIsSaidSo() async throws {
+        try await withTwoHosts { _, client in
+            #expect(await code { try await client.connect(to: stranger) } == .noAddresses)
+            #expect(await code { try await client.connect(to: "/ip4/127.0.0.1/udp/1/quic-v1") } == .noTransport)
+            #expect(await code { try await client.connect(to: "/memory/99") } == .dialFailed)
+            #expect(await code { try await client.listen(on: "/ip4/127.0.0.1/udp/0/quic-v1") } == .noTransport)
+        }
+    }
+
+    @Test func anotherPeerThanExpectedIsRefused() async throws {
+        try await withTwoHosts { server, client in
+            let wrong = try server.address.withPeerID(stranger)
+            #expect(await code { try await client.connect(to: wrong) } == .dialFailed)
+            #expect(client.connectedPeers.isEmpty)
+        }
+    }
+
+    @Test func manyCallersShareOneDial() async throws {
+        try await withTwoHosts { server, client in
+            let address = try server.address
+            try await withThrowingTaskGroup(of: PeerID.self) { group in
+                for _ in 0..<20 { group.addTask { try await client.connect(to: address) } }
+                for try await peer in group { #expect(peer == server.peerID) }
+            }
+            #expect(client.connections().count == 1)
+        }
+    }
+
+    @Test func aDialEndsAtItsDeadlineAndWhenNobodyWaits() async throws {
+        try await withStuckHost { host, transport, clock in
+            let address: Multiaddr = "/ip4/192.0.2.1/udp/1/quic-v1"
+            // Two callers, one dial. One leaves, the dial goes on.
+            let first = Task { await code { try await host.connect(to: stranger, addresses: [address]) } }
+            await transport.waitFor(1)
+            let second = Task { await code { try await host.connect(to: stranger, addresses: [address]) } }
+            while host.state.withLock({ $0.dials[.peer(stranger)]?.result.waiting }) != 2 { await Task.yield() }
+            first.cancel()
+            #expect(await first.value == .cancelled)
+            #expect(transport.cancelled == 0)
+            // The last one's time is over: the dial is given up.
+            clock.advance(by: .seconds(10))
+            #expect(await second.value == .timeout)
+            await transport.waitFor(2)
+            #expect(transport.cancelled == 1)
+            #expect(transport.dials == [address])
+        }
+    }
+
+    @Test func addressesAreTriedOneAfterTheOther() async throws {
+        let (dead, next, last): (Multiaddr, Multiaddr, Multiaddr) = (
+            "/ip6/2001:db8::1/udp/1/quic-v1", "/ip4/192.0.2.1/udp/1/quic-v1", "/ip4/192.0.2.1/udp/1/quic"
+        )
+        try await withStuckHost(failing: [dead]) { host, transport, clock in
+            let dial = Task {
+                await code { try await host.connect(to: stranger, addresses: [last, next, dead]) }
+            }
+            // The first fails, so the second starts at once; the third has to wait.
+            await transport.waitFor(2)
+            #expect(transport.dials == [dead, next])
+            // The deadline, the stagger of the first, the stagger of the second.
+            await clock.waitForSleepers(3)
+            clock.advance(by: .milliseconds(250))
+            await transport.waitFor(3)
+            #expect(transport.dials == [dead, next, last])
+            dial.cancel()
+            #expect(await dial.value == .cancelled)
+        }
+    }
+
+    @Test func closingTheHostEndsItsDials() async throws {
+        try await withStuckHost { host, transport, _ in
+            let dial = Task { await code { try await host.connect(to: "/ip4/192.0.2.1/udp/1/quic-v1") } }
+            await transport.waitFor(1)
+            await host.close()
+            #expect(await dial.value == .closed)
+        }
+    }
+
+    @Test func addressesAreRanked() {
+        let addresses: [Multiaddr] = [
+            "/ip4/192.0.2.1/udp/1/quic", "/ip4/192.0.2.1/udp/1/quic-v1", "/ip4/10.0.0.1/udp/1/quic-v1",
+            "/ip6/2001:db8::1/udp/1/quic-v1", "/ip4/192.0.2.1/tcp/1", "/ip4/192.168.1.1/udp/1/quic-v1",
+            "/ip4/192.0.2.1/udp/1/quic-v1",
+        ]
+        let entries = AddressRanking.rank(
+            addresses,
+            publicStagger: .milliseconds(250),
+            privateStagger: .milliseconds(30)
+        )
+        #expect(
+            entries == [
+                .init(address: "/ip6/2001:db8::1/udp/1/quic-v1", delay: .zero),
+                .init(address: "/ip4/10.0.0.1/udp/1/quic-v1", delay: .zero),
+                .init(address: "/ip4/192.168.1.1/udp/1/quic-v1", delay: .milliseconds(30)),
+                .init(address: "/ip4/192.0.2.1/udp/1/quic-v1", delay: .milliseconds(250)),
+                .init(address: "/ip4/192.0.2.1/udp/1/quic", delay: .milliseconds(500)),
+                .init(address: "/ip4/192.0.2.1/tcp/1", delay: .milliseconds(750)),
+            ]
+        )
+        for near in [
+            "/ip4/127.0.0.1/udp/1", "/ip4/172.16.0.1/udp/1", "/ip6/::1/udp/1", "/ip6/fd00::1/udp/1",
+            "/ip6/fe80::1/udp/1",
+        ] {
+            #expect(Multiaddr(near).map(AddressRanking.isPrivate) == true)
+        }
+        for far in ["/ip4/172.32.0.1/udp/1", "/ip4/8.8.8.8/udp/1", "/ip6/2001:db8::1/udp/1", "/dns4/example.org/udp/1"]
+        {
+            #expect(Multiaddr(far).map(AddressRanking.isPrivate) == false)
+        }
+    }
+
+    @Test func addressesThatFailedRestForAWhile() async throws {
+        let address: Multiaddr = "/ip4/192.0.2.1/udp/1/quic-v1"
+        try await withStuckHost(failing: [address]) { host, transport, clock in
+            // A named address is dialled each time; from the peer store it rests.
+            for count in 1...2 {
+                #expect(await code { try await host.connect(to: stranger, addresses: [address]) } == .dialFailed)
+                #expect(transport.dials.count == count)
+            }
+            #expect(await code { try await host.connect(to: stranger) } == .dialBackOff)
+            #expect(await code { _ = try await host.newStream(to: stranger, protocols: ["/a"]) } == .dialBackOff)
+            clock.advance(by: .seconds(8))
+            #expect(await code { try await host.connect(to: stranger) } == .dialBackOff)
+            // After the second failure in a row: 5 s + 2² s.
+            clock.advance(by: .seconds(1))
+            #expect(await code { try await host.connect(to: stranger) } == .dialFailed)
+            #expect(transport.dials.count == 3)
+        }
+        #expect(DialBackOff.pause(after: 1, base: .seconds(5), longest: .seconds(300)) == .seconds(6))
+        #expect(DialBackOff.pause(after: 100, base: .seconds(5), longest: .seconds(300)) == .seconds(300))
+        #expect(DialBackOff.pause(after: .max, base: .seconds(5), longest: .seconds(300)) == .seconds(300))
+    }
+
+    @Test func theGaterIsAsked() async throws {
+        let network = MemoryNetwork()
+        let (key, peerKey) = (PrivateKey.ed25519(), PrivateKey.ed25519())
+        let peer = MemoryTransport(identity: peerKey, network: network)
+        let listener = try await peer.listen(on: "/memory/77")
+        let gates: [(ConnectionGater, isInboundRefused: Bool)] = [
+            (ConnectionGater(allowsDialingPeer: { $0 != peerKey.peerID }), false),
+            (ConnectionGater(allowsDialingAddress: { $0.withoutPeerID != "/memory/77" }), false),
+            (ConnectionGater(allowsConnection: { $0.peer != peerKey.peerID }), true),
+        ]
+        for (gater, isInboundRefused) in gates {
+            var configuration = HostConfiguration()
+            configuration.gater = gater
+            try await withHost(
+                identity: key,
+                transports: [MemoryTransport(identity: key, network: network)],
+                listen: ["/memory/0"],
+                configuration: configuration
+            ) { host in
+                let address = try #require(listener.addresses.first)
+                #expect(await code { try await host.connect(to: address.withPeerID(peerKey.peerID)) } == .gated)
+                let connection = try await peer.dial(host.address)
+                if isInboundRefused {
+                    #expect(await connection.waitUntilClosed().code == ConnectionErrorCode.gated.rawValue)
+                } else {
+                    // The host asks who it is: the connection is in use.
+                    _ = try await connection.acceptStream()
+                }
+            }
+        }
+    }
+
+    @Test func twoThatDialEachOtherAreConnected() async throws {
+        try await withTwoHosts { server, client in
+            try await client.listen(on: "/memory/0")
+            let (there, here) = (try server.address, try client.address)
+            async let first = client.connect(to: there)
+            async let second = server.connect(to: here)
+            #expect(try await (first, second) == (server.peerID, client.peerID))
+            #expect(try await client.ping(server.peerID) > .zero)
+            #expect(try await server.ping(client.peerID) > .zero)
+        }
+    }
+}

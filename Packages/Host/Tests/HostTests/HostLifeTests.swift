@@ -1,0 +1,111 @@
+import Multiaddr
+import NetStream
+import NetStreamTesting
+import PeerID
+import Synchronization
+import Testing
+
+@testable import Host
+
+/// The life of a host as a whole.
+@Suite(.timeLimit(.minutes(1))) struct HostLifeTests {
+    @Test func aHostRunsAsATaskOfItsOwn() async throws {
+        let network = MemoryNetwork()
+        let key = PrivateKey.ed25519()
+        let host = try BasicHost(identity: key, transports: [MemoryTransport(identity: key, network: network)])
+        let running = Task { try await host.run() }
+        try await host.listen(on: "/memory/0")
+        let peer = MemoryTransport(identity: .ed25519(), network: network)
+        let connection = try await peer.dial(host.address)
+        running.cancel()
+        try await running.value
+        let reason = await connection.waitUntilClosed()
+        #expect(reason.code == ConnectionErrorCode.shutdown.rawValue && reason.byPeer)
+        #expect(await code { try await host.run() } == .closed)
+        #expect(await code { try await host.connect(to: "/memory/1") } == .closed)
+        #expect(await code { try await host.listen(on: "/memory/1") } == .closed)
+        for await _ in host.events() { Issue.record("an event after the end") }
+        await host.close()
+    }
+
+    @Test func leavingTheScopeClosesEverything() async throws {
+        struct Left: Error {}
+        let network = MemoryNetwork()
+        let (key, peerKey) = (PrivateKey.ed25519(), PrivateKey.ed25519())
+        let peer = MemoryTransport(identity: peerKey, network: network)
+        let ends = Mutex<[any MuxedConnection]>([])
+        await #expect(throws: Left.self) {
+            try await withHost(
+                identity: key,
+                transports: [MemoryTransport(identity: key, network: network)],
+                listen: ["/memory/5"]
+            ) { host in
+                await host.handle("/hang/1") { stream in _ = try await stream.read() }
+                let connection = try await peer.dial(host.address)
+                ends.withLock { $0.append(connection) }
+                throw Left()
+            }
+        }
+        let connection = try #require(ends.withLock { $0.first })
+        #expect(await connection.waitUntilClosed().byPeer)
+        // The address is free again.
+        _ = try await peer.listen(on: "/memory/5")
+    }
+
+    @Test func runInsideTheScopeWaitsForTheClose() async throws {
+        try await withTwoHosts { server, _ in
+            async let running: Void = server.run()
+            await server.close()
+            try await running
+        }
+    }
+
+    @Test func foolishConfigurationsAreRefused() async throws {
+        let changes: [(String, (inout HostConfiguration) -> Void)] = [
+            ("connections.limit ", { $0.connections.limit = 0 }),
+            ("connections.limitPerPeer", { $0.connections.limitPerPeer = 0 }),
+            ("connections.dialsPerPeer", { $0.connections.dialsPerPeer = 0 }),
+            ("connections.dialTimeout", { $0.connections.dialTimeout = .zero }),
+            ("connections.dialStagger", { $0.connections.dialStagger = .seconds(-1) }),
+            ("connections.privateDialStagger", { $0.connections.privateDialStagger = .seconds(-1) }),
+            ("streams.inboundNegotiations", { $0.streams.inboundNegotiations = 0 }),
+            ("streams.outboundNegotiations", { $0.streams.outboundNegotiations = 0 }),
+            ("streams.inboundHandlers", { $0.streams.inboundHandlers = 0 }),
+            ("streams.negotiationTimeout", { $0.streams.negotiationTimeout = .zero }),
+            ("identify.timeout", { $0.identify.timeout = .zero }),
+            ("identify.agentVersion", { $0.identify.agentVersion = String(repeating: "x", count: 257) }),
+            ("identify.protocolVersion", { $0.identify.protocolVersion = String(repeating: "x", count: 257) }),
+            ("connections.trimming", { $0.connections.trimming = .init(lowWater: 3, highWater: 2) }),
+            ("connections.dialBackOff", { $0.connections.dialBackOff = .seconds(-1) }),
+            ("connections.longestDialBackOff", { $0.connections.longestDialBackOff = .seconds(-1) }),
+            ("pingStreamsPerPeer", { $0.pingStreamsPerPeer = 0 }),
+            ("rememberedPeers", { $0.rememberedPeers = 0 }),
+        ]
+        for (field, change) in changes {
+            var configuration = HostConfiguration()
+            change(&configuration)
+            let error = #expect(throws: HostError.self) {
+                try BasicHost(identity: .ed25519(), transports: [], configuration: configuration)
+            }
+            #expect(error?.code == .invalidConfiguration && error?.message.contains(field) == true, "\(field)")
+        }
+    }
+
+    @Test func thePeerStoreIsBounded() throws {
+        let store = PeerStore(capacity: 3)
+        let peers = (0..<4).map { _ in PrivateKey.ed25519().peerID }
+        for peer in peers.prefix(3) { store.add(["/memory/1"], for: peer) }
+        store.add(["/memory/2"], for: peers[0])
+        store.add(["/memory/1"], for: peers[3])
+        #expect(store.count == 3)
+        // The one that was not touched for longest is gone.
+        #expect(store.info(for: peers[1]) == nil)
+        #expect(store.addresses(of: peers[0]) == ["/memory/1", "/memory/2"])
+        for number in 0..<100 { store.add([try Multiaddr(parsing: "/memory/\(number)")], for: peers[0]) }
+        #expect(store.addresses(of: peers[0]).count == PeerStore.addressLimit)
+        store.add([Multiaddr("/memory/7").withPeerID(peers[2])], for: peers[3])
+        #expect(store.addresses(of: peers[3]) == ["/memory/1"])
+        store.remove(peers[3])
+        #expect(store.info(for: peers[3]) == nil)
+    }
+}
