@@ -76,7 +76,7 @@ final class Priority: @unchecked Sendable {
     static let text =
         "NORMAL:-VERS-ALL:+VERS-TLS1.3:-CIPHER-ALL:+AES-128-GCM:+AES-256-GCM:+CHACHA20-POLY1305"
         + ":-GROUP-ALL:+GROUP-X25519:+GROUP-SECP256R1:+GROUP-SECP384R1:+GROUP-SECP521R1"
-        + ":-SIGN-RSA-SHA1:-SIGN-ECDSA-SHA1:-SIGN-EDDSA-ED448:%DISABLE_TLS13_COMPAT_MODE"
+        + ":-SIGN-RSA-SHA1:-SIGN-ECDSA-SHA1:-SIGN-EDDSA-ED448:%SERVER_PRECEDENCE:%DISABLE_TLS13_COMPAT_MODE"
 
     /// Valid while this object lives.
     let handle: gnutls_priority_t
