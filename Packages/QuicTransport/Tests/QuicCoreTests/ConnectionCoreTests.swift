@@ -160,4 +160,74 @@ import Testing
         let core = try network.dial(from: client, to: server, expecting: server.identity.peerID)
         #expect(network.run(seconds: 5) { core.isEstablished })
     }
+
+    @Test func aStreamThatWaitsForConnectionCreditHoldsUpNoOther() throws {
+        var configuration = QuicConfiguration.defaults
+        configuration.flowControl.connectionWindow = 64 << 10
+        configuration.flowControl.streamWindow = 64 << 10
+        configuration.flowControl.autoTuning = false
+        // No keep-alive that would give the other stream its turn by accident.
+        configuration.keepAliveInterval = nil
+        let client = try CoreNode(port: 1001, seed: 31, configuration: configuration, accepts: false)
+        let server = try CoreNode(port: 1002, seed: 32, configuration: configuration)
+        server.consumes = false
+        let network = CoreNetwork(client, server)
+        let core = try network.dial(from: client, to: server, expecting: nil)
+        network.run(seconds: 5) { core.isEstablished }
+        let blocked = try #require(try core.openStream())
+        let bytes = [UInt8](repeating: 1, count: 256 << 10)
+        core.send([try #require(SendSegment(copying: bytes))], isEnd: false, on: blocked)
+        network.service(core, of: client)
+        network.run(seconds: 5)
+        #expect(server.received[blocked]?.count == 64 << 10)
+        let other = try #require(try core.openStream())
+        core.send(EmptyCollection<SendSegment>(), isEnd: true, on: other)
+        network.service(core, of: client)
+        #expect(network.run(seconds: 5) { server.ended.contains(other) })
+        // And the first one goes on when there is credit.
+        let accepted = try #require(server.opened.first)
+        accepted.consumed(64 << 10, on: blocked)
+        server.consumes = true
+        network.service(accepted, of: server)
+        #expect(network.run(seconds: 10) { server.received[blocked]?.count == bytes.count })
+    }
+
+    @Test func aPeerThatAsksForMoreHalfOpenConnectionsThanAllowedIsDropped() throws {
+        var configuration = QuicConfiguration.defaults
+        configuration.endpoint.maxHalfOpen = 4
+        configuration.endpoint.maxHalfOpenPerSource = 4
+        let server = try CoreNode(port: 1002, seed: 42, configuration: configuration)
+        let client = try CoreNode(port: 1001, seed: 41, accepts: false)
+        let network = CoreNetwork(client, server)
+        // The server's answers are lost: no handshake gets any further.
+        network.filter = { $0.from == server.address ? nil : $0 }
+        for _ in 0..<20 { _ = try network.dial(from: client, to: server, expecting: nil) }
+        network.run(seconds: 1)
+        #expect(server.endpoint.halfOpenCount == 4)
+        #expect(server.endpoint.statistics.rejected > 0)
+        // The places are free again when the deadline of inbound handshakes is over.
+        network.nodes[client.address] = nil
+        network.run(seconds: 30)
+        #expect(server.endpoint.halfOpenCount == 0)
+        #expect(server.endpoint.connectionCount == 0)
+    }
+
+    @Test func anUnknownVersionIsAnsweredWithTheVersionsSpoken() throws {
+        let server = try CoreNode(port: 1002, seed: 52)
+        let client = NetworkAddress.ip4(127, 0, 0, 1, port: 1001)
+        let network = CoreNetwork(server)
+        func answer(to length: Int) throws -> [UInt8]? {
+            var datagram: [UInt8] = [0xc0, 0x1a, 0x2a, 0x3a, 0x4a, 8, 1, 2, 3, 4, 5, 6, 7, 8, 4, 9, 9, 9, 9]
+            datagram += [UInt8](repeating: 0, count: length - datagram.count)
+            network.deliver(datagram, to: server, from: client)
+            return network.inFlight.popLast()?.bytes
+        }
+        let reply = try #require(try answer(to: 1200))
+        #expect(reply[1..<5] == [0, 0, 0, 0])
+        // The IDs are echoed, swapped (RFC 9000 §17.2.1).
+        #expect(reply[5] == 4 && reply[6..<10] == [9, 9, 9, 9])
+        #expect(Array(reply.suffix(4)) == [0, 0, 0, 1])
+        // Never in answer to less than 1200 bytes.
+        #expect(try answer(to: 1199) == nil)
+    }
 }

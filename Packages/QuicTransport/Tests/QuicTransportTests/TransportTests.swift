@@ -209,6 +209,77 @@ struct QuicPair: Sendable {
         }
     }
 
+    @Test func openingAStreamInACancelledTaskEndsAtOnce() async throws {
+        var configuration = QuicConfiguration.defaults
+        configuration.streams.initialInboundCredit = 1
+        configuration.streams.maxInbound = 1
+        configuration.timeouts.streamOpen = nil
+        try await QuicPair.with(server: configuration, client: configuration) { pair in
+            let only = try await pair.dialed.openQuicStream()
+            // There is no credit for another one, and no deadline.
+            let task = Task {
+                withUnsafeCurrentTask { $0?.cancel() }
+                return try await pair.dialed.openQuicStream()
+            }
+            let error = await #expect(throws: QuicError.self) { try await task.value }
+            #expect(error?.code == .cancelled)
+            try await only.close()
+        }
+    }
+
+    @Test func closingTellsThePeerAtOnceWithItsCode() async throws {
+        try await QuicPair.with { pair in
+            let stream = try await pair.dialed.openQuicStream()
+            try await stream.write([1])
+            let other = try await pair.accepted.acceptQuicStream()
+            #expect(try await other.read() == [1])
+            async let waiting = Self.readError(other)
+            await pair.dialed.close(code: ConnectionErrorCode(rawValue: 0x1234), reason: "enough")
+            let error = try #require(await waiting)
+            #expect(error.code == .connectionClosed)
+            #expect(error.quicCode == 0x1234)
+            #expect(error.isByPeer)
+            let reason = await pair.accepted.waitUntilClosed()
+            #expect(reason.code == 0x1234)
+            #expect(reason.reason == "enough")
+        }
+    }
+
+    private static func readError(_ stream: QuicStream) async -> QuicError? {
+        do {
+            _ = try await stream.read()
+            return nil
+        } catch {
+            return error as? QuicError
+        }
+    }
+
+    @Test func aPeerThatVanishesEndsReadsAndWritesWithinTheIdleTimeout() async throws {
+        var configuration = QuicConfiguration.defaults
+        configuration.timeouts.idle = .seconds(2)
+        configuration.keepAliveInterval = .milliseconds(500)
+        let server = try QuicTransport(identity: .ed25519(), configuration: configuration)
+        let client = try QuicTransport(identity: .ed25519(), configuration: configuration)
+        let listener = try await server.listenQuic(on: "/ip4/127.0.0.1/udp/0/quic-v1")
+        async let incoming = listener.acceptConnection()
+        let dialed = try await client.dialQuic(listener.addresses[0])
+        _ = try await incoming
+        let stream = try await dialed.openQuicStream()
+        try await stream.write([1])
+        // The server's socket goes away without a word, as when its process is killed.
+        let endpoint = listener.endpoint
+        try await endpoint.eventLoop.submit { endpoint.value.closeSocket() }.get()
+        let clock = ContinuousClock()
+        let start = clock.now
+        let error = await #expect(throws: QuicError.self) { try await stream.read() }
+        #expect(error?.code == .timeout)
+        #expect(clock.now - start < .seconds(10))
+        let failure = await #expect(throws: QuicError.self) { try await stream.write([2]) }
+        #expect(failure?.code == .timeout)
+        await client.close()
+        await server.close()
+    }
+
     @Test func aClosedListenerKeepsItsConnections() async throws {
         try await QuicPair.with { pair in
             await pair.listener.close()
