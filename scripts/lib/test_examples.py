@@ -6,6 +6,7 @@ one check; they run one after another, but for the slow ones, which wait beside 
 
 import concurrent.futures
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -15,9 +16,11 @@ import re
 import signal
 import socket
 import stat
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 
 ECHO, PING = sys.argv[1], sys.argv[2]
@@ -67,10 +70,10 @@ def fails(status, pattern, *command, **options):
 
 
 @contextlib.contextmanager
-def started(*command, env=None, stdin=subprocess.DEVNULL):
+def started(*command, env=None, stdin=subprocess.DEVNULL, before=None):
     """A process that runs meanwhile; killed at the end if it is still there."""
     process = subprocess.Popen(command, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                               env={**os.environ, **(env or {})})
+                               env={**os.environ, **(env or {})}, preexec_fn=before)
     try:
         yield process
     finally:
@@ -162,6 +165,11 @@ def check_key_file_keeps_the_identity():
                 seen.add(re.search(PEER_ID, address).group(1))
         require(len(seen) == 1, f"one key file, two identities: {seen}")
         require(stat.S_IMODE(os.stat(key).st_mode) == 0o600, "the key file can be read by others")
+        os.chmod(key, 0o644)
+        with listener() as (_, address):
+            result = succeeds(ECHO, "dial", address, "--message", "x", "--key", key)
+            require(result.stdout == b"x" and re.fullmatch(rb"echo: key file .*: chmod 600 .*\n", result.stderr),
+                    f"no warning that others can read the key: {result.stderr!r}")
         pathlib.Path(key).write_bytes(b"damaged")
         fails(1, "key", ECHO, "listen", "--key", key)
         require(pathlib.Path(key).read_bytes() == b"damaged", "the damaged key file was overwritten")
@@ -216,6 +224,19 @@ def check_address_without_peer_id_is_dialed_too():
     with listener() as (_, address):
         bare = address[:address.index("/p2p/")]
         require(succeeds(ECHO, "dial", bare, "--message", "found").stdout == b"found", "no echo")
+
+
+def check_a_short_echo_ends_the_dialer():
+    with listener(ECHO, "--listen", ANY, "--limit", "3") as (_, address):
+        require(succeeds(ECHO, "dial", address, "--message", "abc").stdout == b"abc", "no echo within the limit")
+        with started(ECHO, "dial", address, stdin=subprocess.PIPE) as dialer:
+            # Standard input stays open: the dialer must not wait for its end.
+            dialer.stdin.write(b"hello\n")
+            dialer.stdin.flush()
+            status = dialer.wait(PATIENCE / 2)
+            said, errors = dialer.stdout.read(), dialer.stderr.read()
+            require(status == 1 and said == b"hel" and b"after 3 bytes" in errors, f"{status}, {said!r}, {errors!r}")
+        fails(1, "differs|came back|after 3 bytes", ECHO, "dial", address, "--bytes", "1000000")
 
 
 def check_another_peer_id_is_refused_and_both_are_named():
@@ -279,6 +300,26 @@ def check_signals_end_a_dialer():
             require(dialer.stderr.readline(), "no progress")
             ends(dialer, signal.SIGINT)
         require(succeeds(ECHO, "dial", address, "--message", "x").stdout == b"x", "the listener is gone")
+
+
+def check_signals_end_a_dialer_whose_output_nobody_takes():
+    def one_processor():
+        # With one thread for all tasks, the one that writes blocks every other.
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+
+    def waiting_bytes(descriptor):
+        return struct.unpack("i", fcntl.ioctl(descriptor, termios.FIONREAD, bytes(4)))[0]
+
+    with listener() as (_, address), tempfile.NamedTemporaryFile() as file:
+        file.truncate(8 << 20)
+        with started(ECHO, "dial", address, "--file", file.name, before=one_processor) as dialer:
+            capacity = fcntl.fcntl(dialer.stdout, fcntl.F_GETPIPE_SZ)
+            deadline = time.monotonic() + PATIENCE
+            while waiting_bytes(dialer.stdout) < capacity:
+                require(time.monotonic() < deadline and dialer.poll() is None, "the pipe does not fill")
+                time.sleep(0.01)
+            # 1.8 seconds are the program's; the rest is for a busy machine.
+            ends(dialer, signal.SIGINT, within=3.0)
 
 
 def check_killed_dialer_does_not_harm_the_listener():

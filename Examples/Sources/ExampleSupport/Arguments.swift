@@ -14,9 +14,9 @@ public struct CommonOptions: ParsableArguments, Sendable {
     /// For ArgumentParser.
     public init() {}
 
-    /// The identity to use.
+    /// The identity to use. Says on standard error when others could use the key file.
     public func identity() throws -> PrivateKey {
-        try key.map { try KeyFile.loadOrCreate(path: $0) } ?? .ed25519()
+        try key.map { try KeyFile.loadOrCreate(path: $0, onWarning: { complain("\($0)") }) } ?? .ed25519()
     }
 }
 
@@ -88,6 +88,14 @@ public func listenAddress(_ text: String) throws -> Multiaddr {
 public func positive(_ text: String, _ option: String) throws -> Int {
     guard let number = Int(text), number >= 1 else {
         throw ValidationError("\(option) has to be a number of at least 1, not '\(text)'")
+    }
+    return number
+}
+
+/// Reads a number of bytes from the command line.
+public func byteCount(_ text: String) throws -> Int {
+    guard let number = Int(text), number >= 0 else {
+        throw ValidationError("'\(text)' is not a number of bytes of 0 or more")
     }
     return number
 }

@@ -93,10 +93,13 @@ public struct EchoReport {
     }
 
     /// Says how it went. An echo of another length than what was sent is a failure.
-    public func finish() throws {
-        if let count = payload.count, received != count {
-            throw ExampleError("sent \(count) bytes, but \(received) came back")
+    ///
+    /// `sent` is nil when the peer ended its side before ours was all sent.
+    public func finish(sent: Int?) throws {
+        guard let sent else {
+            throw ExampleError("the peer ended the echo after \(received) bytes, before everything was sent")
         }
+        guard received == sent else { throw ExampleError("sent \(sent) bytes, but \(received) came back") }
         let seconds = (ContinuousClock.now - started) / .seconds(1)
         let rate = Double(received) / 1_048_576 / max(seconds, 1e-9)
         if json {

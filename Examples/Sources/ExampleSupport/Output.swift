@@ -40,11 +40,21 @@ public enum Output {
                 #endif
                 if count > 0 {
                     rest = rest.dropFirst(count)
-                } else if errno != EINTR && errno != EAGAIN {
+                } else if errno == EAGAIN {
+                    // Somebody made the pipe non-blocking: wait until there is room, or nobody reads any more.
+                    var waiting = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+                    _ = poll(&waiting, 1, -1)
+                } else if errno != EINTR {
                     return false
                 }
             }
             return true
         }
+    }
+
+    /// Whether a write to `descriptor` would go through at once.
+    static func isReady(_ descriptor: Int32) -> Bool {
+        var waiting = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+        return poll(&waiting, 1, 0) == 1 && waiting.revents & Int16(POLLOUT) != 0
     }
 }

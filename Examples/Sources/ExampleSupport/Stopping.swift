@@ -29,7 +29,35 @@ public func stoppingOnSignals(logger: Logger, _ body: @escaping @Sendable () asy
             logger: Logger(label: "lifecycle", factory: { _ in SwiftLogNoOpLogHandler() })
         )
     )
+    let limit = ClosingLimit()
+    defer { limit.cancel() }
     try await group.run()
+}
+
+/// Ends the process 1.8 seconds after the first SIGINT or SIGTERM, on a thread of its own: also when
+/// every thread that runs tasks is stuck, for instance in writing to a pipe that nobody reads.
+private struct ClosingLimit {
+    private let sources: [any DispatchSourceSignal]
+
+    init() {
+        let queue = DispatchQueue(label: "closing-limit")
+        sources = [SIGINT, SIGTERM].map { number in
+            let source = DispatchSource.makeSignalSource(signal: number, queue: queue)
+            source.setEventHandler {
+                queue.asyncAfter(deadline: .now() + 1.8) {
+                    if Output.isReady(STDERR_FILENO) { complain("closing took too long, leaving without it") }
+                    // Not exit(): that waits for the locks of streams somebody may be writing to.
+                    _exit(0)
+                }
+            }
+            source.activate()
+            return source
+        }
+    }
+
+    func cancel() {
+        for source in sources { source.cancel() }
+    }
 }
 
 private struct SignalledService: Service {
@@ -43,10 +71,6 @@ private struct SignalledService: Service {
                 try await cancelWhenGracefulShutdown(body)
             } onGracefulShutdown: {
                 logger.info("stopping: closing connections")
-                DispatchQueue.global().asyncAfter(deadline: .now() + 1.8) {
-                    logger.warning("closing took too long, leaving without it")
-                    exit(0)
-                }
             }
         } catch  where Task.isShuttingDownGracefully {
             // What a cancelled body throws is the way it stopped, not a failure.

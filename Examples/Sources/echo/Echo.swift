@@ -5,6 +5,7 @@ import Multiaddr
 import NetStream
 import PeerID
 import QuicTransport
+import Synchronization
 
 /// Sends back what it gets (`echo listen`), or dials somebody who does (`echo dial`).
 @main
@@ -23,6 +24,9 @@ extension Echo {
     struct Listen: AsyncParsableCommand, Sendable {
         static let configuration = CommandConfiguration(abstract: "Listen, and send back what comes.")
 
+        @Option(help: "Send back at most this many bytes of a stream, then end it.", transform: byteCount)
+        var limit: Int?
+
         @OptionGroup var listen: ListenOptions
         @OptionGroup var common: CommonOptions
 
@@ -38,7 +42,12 @@ extension Echo {
                     logger: logger
                 ) { host in
                     await host.handle(protocolID) { stream in
-                        for try await chunk in stream.chunks { try await stream.write(chunk) }
+                        var left = limit ?? .max
+                        for try await chunk in stream.chunks {
+                            try await stream.write(Array(chunk.prefix(left)))
+                            left -= min(left, chunk.count)
+                            if left == 0 { break }
+                        }
                         try await stream.closeWrite()
                     }
                     try listen.announce(host.listenAddresses, json: common.json)
@@ -66,15 +75,26 @@ extension Echo {
                     let peer = try await host.connect(to: dial.address)
                     let stream = try await host.newStream(to: peer, protocols: [protocolID])
                     var echo = try payload.makeEcho(json: common.json)
+                    let sent = Mutex<Int?>(nil)
                     try await withThrowingTaskGroup(of: Void.self) { group in
                         group.addTask { [bytes = echo.payload] in
-                            for try await chunk in bytes { try await stream.write(chunk) }
+                            var count = 0
+                            for try await chunk in bytes {
+                                try await stream.write(chunk)
+                                count += chunk.count
+                            }
+                            sent.withLock { [count] in $0 = count }
                             try await stream.closeWrite()
                         }
                         for try await chunk in stream.chunks { try echo.take(chunk) }
-                        try await group.waitForAll()
+                        // The peer has ended. Nobody waits then for input that it would not take.
+                        if sent.withLock({ $0 }) == nil {
+                            group.cancelAll()
+                        } else {
+                            try await group.waitForAll()
+                        }
                     }
-                    try echo.finish()
+                    try echo.finish(sent: sent.withLock { $0 })
                 }
             }
         }
