@@ -6,21 +6,19 @@ one check; they run one after another, but for the slow ones, which wait beside 
 
 import concurrent.futures
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
 import pathlib
 import random
 import re
+import select
 import signal
 import socket
 import stat
-import struct
 import subprocess
 import sys
 import tempfile
-import termios
 import time
 
 ECHO, PING = sys.argv[1], sys.argv[2]
@@ -170,6 +168,7 @@ def check_key_file_keeps_the_identity():
             result = succeeds(ECHO, "dial", address, "--message", "x", "--key", key)
             require(result.stdout == b"x" and re.fullmatch(rb"echo: key file .*: chmod 600 .*\n", result.stderr),
                     f"no warning that others can read the key: {result.stderr!r}")
+        os.chmod(key, 0o600)
         pathlib.Path(key).write_bytes(b"damaged")
         fails(1, "key", ECHO, "listen", "--key", key)
         require(pathlib.Path(key).read_bytes() == b"damaged", "the damaged key file was overwritten")
@@ -307,17 +306,17 @@ def check_signals_end_a_dialer_whose_output_nobody_takes():
         # With one thread for all tasks, the one that writes blocks every other.
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 
-    def waiting_bytes(descriptor):
-        return struct.unpack("i", fcntl.ioctl(descriptor, termios.FIONREAD, bytes(4)))[0]
+    def full(pipe):
+        return not select.select([], [pipe], [], 0)[1]
 
     with listener() as (_, address), tempfile.NamedTemporaryFile() as file:
         file.truncate(8 << 20)
         with started(ECHO, "dial", address, "--file", file.name, before=one_processor) as dialer:
-            capacity = fcntl.fcntl(dialer.stdout, fcntl.F_GETPIPE_SZ)
             deadline = time.monotonic() + PATIENCE
-            while waiting_bytes(dialer.stdout) < capacity:
-                require(time.monotonic() < deadline and dialer.poll() is None, "the pipe does not fill")
-                time.sleep(0.01)
+            with open(f"/proc/{dialer.pid}/fd/1", "wb", buffering=0) as pipe:
+                while not full(pipe):
+                    require(time.monotonic() < deadline and dialer.poll() is None, "the pipe does not fill")
+                    time.sleep(0.01)
             # 1.8 seconds are the program's; the rest is for a busy machine.
             ends(dialer, signal.SIGINT, within=3.0)
 

@@ -75,7 +75,7 @@ extension Echo {
                     let peer = try await host.connect(to: dial.address)
                     let stream = try await host.newStream(to: peer, protocols: [protocolID])
                     var echo = try payload.makeEcho(json: common.json)
-                    let sent = Mutex<Int?>(nil)
+                    let sent = SentBytes()
                     try await withThrowingTaskGroup(of: Void.self) { group in
                         group.addTask { [bytes = echo.payload] in
                             var count = 0
@@ -83,20 +83,29 @@ extension Echo {
                                 try await stream.write(chunk)
                                 count += chunk.count
                             }
-                            sent.withLock { [count] in $0 = count }
+                            sent.complete(count)
                             try await stream.closeWrite()
                         }
                         for try await chunk in stream.chunks { try echo.take(chunk) }
                         // The peer has ended. Nobody waits then for input that it would not take.
-                        if sent.withLock({ $0 }) == nil {
+                        if sent.total == nil {
                             group.cancelAll()
                         } else {
                             try await group.waitForAll()
                         }
                     }
-                    try echo.finish(sent: sent.withLock { $0 })
+                    try echo.finish(sent: sent.total)
                 }
             }
         }
     }
+}
+
+/// How many bytes were sent, known once all of them were.
+private final class SentBytes: Sendable {
+    private let count = Mutex<Int?>(nil)
+
+    var total: Int? { count.withLock { $0 } }
+
+    func complete(_ total: Int) { count.withLock { $0 = total } }
 }
