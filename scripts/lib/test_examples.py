@@ -311,12 +311,19 @@ def check_signals_end_a_dialer_whose_output_nobody_takes():
 
     with listener() as (_, address), tempfile.NamedTemporaryFile() as file:
         file.truncate(8 << 20)
-        with started(ECHO, "dial", address, "--file", file.name, before=one_processor) as dialer:
+        with started(ECHO, "dial", address, "--file", file.name, before=one_processor,
+                     env={"LIBP2P_LOG_LEVEL": "info"}) as dialer:
             deadline = time.monotonic() + PATIENCE
             with open(f"/proc/{dialer.pid}/fd/1", "wb", buffering=0) as pipe:
                 while not full(pipe):
                     require(time.monotonic() < deadline and dialer.poll() is None, "the pipe does not fill")
                     time.sleep(0.01)
+            # Nor does anybody take what it logs.
+            errors = os.open(f"/proc/{dialer.pid}/fd/2", os.O_WRONLY | os.O_NONBLOCK)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    os.write(errors, b"-")
+            os.close(errors)
             # 1.8 seconds are the program's; the rest is for a busy machine.
             ends(dialer, signal.SIGINT, within=3.0)
 
