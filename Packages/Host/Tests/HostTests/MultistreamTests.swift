@@ -163,6 +163,22 @@ struct Transcripts: Decodable {
         }
     }
 
+    @Test func theListIsToldAFewTimesOnly() throws {
+        let names = (0..<10_000).map { Array("/some/protocol/\($0)".utf8) }
+        var listener = MultistreamListener()
+        _ = try listener.receive(Multistream.frame(Multistream.header), accepts: { _ in false }, names: { [] })
+        let ask = Multistream.frame(Multistream.list)
+        var size = 0
+        for _ in 0..<3 {
+            size += try listener.receive(ask, accepts: { _ in false }, names: { names }).bytes.count
+        }
+        // Nobody needs more than the first names that fit.
+        #expect(size > 3 * 32768 && size <= 3 * 65536)
+        #expect(throws: HostError(.negotiationFailed, "")) {
+            try listener.receive(ask, accepts: { _ in false }, names: { names })
+        }
+    }
+
     @Test func endlessProposalsAreRefused() throws {
         var listener = MultistreamListener()
         _ = try listener.receive(Multistream.frame(Multistream.header), accepts: { _ in false }, names: { [] })

@@ -23,7 +23,13 @@ struct MultistreamListener: Sendable {
         var rest: [UInt8]
     }
 
+    /// How often a peer may ask for the list in one negotiation.
+    private static let listLimit = 3
+    /// Most bytes of names in one answer to `ls`, so that a few bytes bring about no flood.
+    private static let listSize = 65000
+
     private var hasHeader = false
+    private var lists = 0
     private var isOver = false
     private var framer = MultistreamFramer()
 
@@ -32,7 +38,7 @@ struct MultistreamListener: Sendable {
     /// - Parameters:
     ///   - bytes: What arrived.
     ///   - accepts: Whether this host speaks a protocol. Names are compared as bytes.
-    ///   - names: What to answer to `ls`.
+    ///   - names: What to answer to `ls`, three times at most and as far as it fits into 64 KiB.
     /// - Throws: ``HostError/Code/negotiationFailed`` when the peer does not follow the protocol: reset the stream.
     mutating func receive(
         _ bytes: [UInt8],
@@ -51,7 +57,11 @@ struct MultistreamListener: Sendable {
                 continue
             }
             if line == Multistream.list {
-                output.bytes += Multistream.frameList(names())
+                lists += 1
+                guard lists <= Self.listLimit else {
+                    throw HostError(.negotiationFailed, "the peer asked for the list more than \(Self.listLimit) times")
+                }
+                output.bytes += Multistream.frameList(Self.fitting(names()))
             } else if accepts(line) {
                 isOver = true
                 output.bytes += Multistream.frame(line)
@@ -61,5 +71,15 @@ struct MultistreamListener: Sendable {
             }
         }
         return output
+    }
+
+    private static func fitting(_ names: [[UInt8]]) -> [[UInt8]] {
+        var size = 0
+        let rest = names.firstIndex { name in
+            // The length before a name and the line feed behind it.
+            size += name.count + 3
+            return size > listSize
+        }
+        return Array(names[..<(rest ?? names.endIndex)])
     }
 }
