@@ -81,7 +81,10 @@ public final class BasicHost: Sendable {
         var logger = logger
         logger[metadataKey: "local"] = "\(identity.peerID)"
         self.logger = logger
-        peerStore = PeerStore(capacity: configuration.rememberedPeers)
+        peerStore = PeerStore(
+            capacity: configuration.rememberedPeers,
+            byteLimit: configuration.rememberedBytes
+        )
         (jobs, jobInput) = AsyncStream.makeStream(of: Job.self)
         // An interest that never ends: the wait for the end is not given up when a waiting task is cancelled.
         _ = whenClosed.join()

@@ -6,7 +6,9 @@ public struct HostConfiguration: Sendable {
     public struct Connections: Sendable {
         /// Most connections at once; further ones are closed with "resource limit exceeded". 1000.
         public var limit = 1000
-        /// Most connections with one peer. 3: two simultaneous dials and one to spare.
+        /// Most connections with one peer. 3: two simultaneous dials and one to spare. A further one that the peer opens
+        /// takes the place of the oldest that it opened, which is closed with "supplanted": a peer that was restarted
+        /// is not locked out by connections it has forgotten.
         public var limitPerPeer = 3
         /// How long a dial may take, all addresses together. 10 s.
         public var dialTimeout: Duration = .seconds(10)
@@ -107,8 +109,12 @@ public struct HostConfiguration: Sendable {
     public var servesPing = true
     /// Streams of one peer on which pings are answered at once. 2, as the specification says.
     public var pingStreamsPerPeer = 2
-    /// Peers that are remembered; the one unused for longest goes first. 4096.
+    /// Peers that are remembered; the one unused for longest goes first. Those that are connected and those added to
+    /// ``BasicHost/peerStore`` by the program stay, even beyond this number. 4096.
     public var rememberedPeers = 4096
+    /// Bytes that peers may take which are remembered although they are neither connected nor added by the program,
+    /// estimated. Cut down like ``rememberedPeers``. 16 MiB.
+    public var rememberedBytes = 16 << 20
     /// What measures every time above. Tests hand in a clock of their own.
     public var clock: any Clock<Duration> = ContinuousClock()
 
@@ -126,7 +132,7 @@ public struct HostConfiguration: Sendable {
             ("streams.inboundNegotiations", streams.inboundNegotiations),
             ("streams.outboundNegotiations", streams.outboundNegotiations),
             ("streams.inboundHandlers", streams.inboundHandlers), ("pingStreamsPerPeer", pingStreamsPerPeer),
-            ("rememberedPeers", rememberedPeers),
+            ("rememberedPeers", rememberedPeers), ("rememberedBytes", rememberedBytes),
         ]
         for (name, value) in counts where value < 1 {
             throw HostError(.invalidConfiguration, "\(name) is \(value), but must be at least 1")

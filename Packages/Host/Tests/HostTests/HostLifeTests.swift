@@ -79,7 +79,7 @@ import Testing
             ("connections.dialBackOff", { $0.connections.dialBackOff = .seconds(-1) }),
             ("connections.longestDialBackOff", { $0.connections.longestDialBackOff = .seconds(-1) }),
             ("pingStreamsPerPeer", { $0.pingStreamsPerPeer = 0 }),
-            ("rememberedPeers", { $0.rememberedPeers = 0 }),
+            ("rememberedPeers", { $0.rememberedPeers = 0 }), ("rememberedBytes", { $0.rememberedBytes = 0 }),
         ]
         for (field, change) in changes {
             var configuration = HostConfiguration()
@@ -89,23 +89,5 @@ import Testing
             }
             #expect(error?.code == .invalidConfiguration && error?.message.contains(field) == true, "\(field)")
         }
-    }
-
-    @Test func thePeerStoreIsBounded() throws {
-        let store = PeerStore(capacity: 3)
-        let peers = (0..<4).map { _ in PrivateKey.ed25519().peerID }
-        for peer in peers.prefix(3) { store.add(["/memory/1"], for: peer) }
-        store.add(["/memory/2"], for: peers[0])
-        store.add(["/memory/1"], for: peers[3])
-        #expect(store.count == 3)
-        // The one that was not touched for longest is gone.
-        #expect(store.info(for: peers[1]) == nil)
-        #expect(store.addresses(of: peers[0]) == ["/memory/1", "/memory/2"])
-        for number in 0..<100 { store.add([try Multiaddr(parsing: "/memory/\(number)")], for: peers[0]) }
-        #expect(store.addresses(of: peers[0]).count == PeerStore.addressLimit)
-        store.add([Multiaddr("/memory/7").withPeerID(peers[2])], for: peers[3])
-        #expect(store.addresses(of: peers[3]) == ["/memory/1"])
-        store.remove(peers[3])
-        #expect(store.info(for: peers[3]) == nil)
     }
 }

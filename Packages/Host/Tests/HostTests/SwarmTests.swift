@@ -30,17 +30,24 @@ import Testing
             var events = host.events().makeAsyncIterator()
             let first = try await others[0].dial(host.address)
             _ = await events.next()
+            // A peer that was restarted is not locked out by the connection it has forgotten.
             let same = try await others[0].dial(host.address)
-            let reason = await same.waitUntilClosed()
-            #expect(reason.code == ConnectionErrorCode.resourceLimitExceeded.rawValue && reason.byPeer)
+            let reason = await first.waitUntilClosed()
+            #expect(reason.code == ConnectionErrorCode.supplanted.rawValue && reason.byPeer)
+            while let event = await events.next() {
+                if case .disconnected = event { break }
+            }
+            #expect(host.connections().count == 1)
             let second = try await others[1].dial(host.address)
-            _ = await events.next()
+            while let event = await events.next() {
+                if case .connected(let info) = event, info.peer == second.localPeer { break }
+            }
             let third = try await others[2].dial(host.address)
             #expect(await third.waitUntilClosed().code == ConnectionErrorCode.resourceLimitExceeded.rawValue)
-            #expect(!first.isClosed && !second.isClosed)
+            #expect(!same.isClosed && !second.isClosed)
             #expect(host.connections().count == 2)
             // A place is free again when one goes.
-            await first.close(code: .none, reason: "")
+            await same.close(code: .none, reason: "")
             while let event = await events.next() {
                 if case .disconnected = event { break }
             }
@@ -49,6 +56,74 @@ import Testing
                 if case .connected(let info) = event, info.peer == again.localPeer { break }
             }
             #expect(!again.isClosed)
+        }
+    }
+
+    @Test func theOldestInboundConnectionMakesRoom() async throws {
+        var configuration = NegotiationTests.quiet
+        configuration.connections.limitPerPeer = 2
+        let network = MemoryNetwork()
+        let (key, peerKey) = (PrivateKey.ed25519(), PrivateKey.ed25519())
+        let peer = MemoryTransport(identity: peerKey, network: network)
+        let listener = try await peer.listen(on: "/memory/0")
+        let there = try #require(listener.addresses.first)
+        try await withHost(
+            identity: key,
+            transports: [MemoryTransport(identity: key, network: network)],
+            listen: ["/memory/0"],
+            configuration: configuration
+        ) { host in
+            // Its own connection is never given up for one of the peer's.
+            try await host.connect(to: there)
+            var ends: [any MuxedConnection] = []
+            for index in 0..<4 {
+                ends.append(try await peer.dial(host.address))
+                guard index > 0 else { continue }
+                let reason = await ends[index - 1].waitUntilClosed()
+                #expect(reason.code == ConnectionErrorCode.supplanted.rawValue)
+            }
+            while host.connections(to: peerKey.peerID).count != 2 { await Task.yield() }
+            #expect(host.connections().contains { $0.direction == .outbound })
+            #expect(!ends[3].isClosed)
+        }
+    }
+
+    @Test func aClosedConnectionGivesItsPlaceBackThoughItsHandlersRunOn() async throws {
+        var configuration = NegotiationTests.quiet
+        configuration.connections.limit = 1
+        let network = MemoryNetwork()
+        let key = PrivateKey.ed25519()
+        let (started, start) = AsyncStream<Void>.makeStream()
+        let gate = SharedResult<Void>()
+        try await withHost(
+            identity: key,
+            transports: [MemoryTransport(identity: key, network: network)],
+            listen: ["/memory/0"],
+            configuration: configuration
+        ) { host in
+            // A handler that heeds no cancellation.
+            await host.handle("/stubborn/1") { _ in
+                start.yield()
+                await uncancelled { try? await gate.wait() }
+            }
+            let first = try await MemoryTransport(identity: .ed25519(), network: network).dial(host.address)
+            let stream = try await first.openStream()
+            let name = Multistream.frame(Array("/stubborn/1".utf8))
+            try await stream.write(Multistream.frame(Multistream.header) + name)
+            var iterator = started.makeAsyncIterator()
+            await iterator.next()
+            await first.close(code: .none, reason: "")
+            // It takes a moment to be seen.
+            for _ in 0..<1000 { await Task.yield() }
+            let transport = MemoryTransport(identity: .ed25519(), network: network)
+            func ask() async throws -> [UInt8]? {
+                let used = try await transport.dial(host.address).openStream()
+                try await used.write(Multistream.frame(Multistream.header))
+                return try await used.read(upTo: 100)
+            }
+            let answer = try? await ask()
+            gate.fulfil(.success(()))
+            #expect(answer == Multistream.frame(Multistream.header))
         }
     }
 

@@ -50,34 +50,48 @@ extension BasicHost {
         let connection = HostConnection(id: id, muxed: muxed, configuration: configuration)
         // Asked outside the lock: it is the user's code.
         let isAllowed = configuration.gater.allowsConnection(connection.info)
-        let refusal = state.withLock { state -> (ConnectionErrorCode, HostError)? in
-            guard state.phase == .running || state.phase == .idle else { return (.shutdown, Self.closedError) }
+        let (refusal, supplanted) = state.withLock { state -> ((ConnectionErrorCode, HostError)?, HostConnection?) in
+            guard state.phase == .running || state.phase == .idle else { return ((.shutdown, Self.closedError), nil) }
             guard peer != peerID else {
-                return (.gated, HostError(.dialSelf, "the peer has this host's own ID"))
+                return ((.gated, HostError(.dialSelf, "the peer has this host's own ID")), nil)
             }
-            guard isAllowed else { return (.gated, HostError(.gated, "the connection gater refuses \(peer)")) }
-            let same = state.connections[peer, default: []].filter { !$0.muxed.isClosed }.count
+            guard isAllowed else {
+                return ((.gated, HostError(.gated, "the connection gater refuses \(peer)")), nil)
+            }
+            let same = state.connections[peer, default: []].filter { !$0.muxed.isClosed }
             let limits = configuration.connections
-            guard state.connectionCount < limits.limit, same < limits.limitPerPeer else {
+            var oldest: HostConnection?
+            if same.count >= limits.limitPerPeer, muxed.direction == .inbound {
+                // A peer that was restarted does not know its former connections any more.
+                oldest = same.filter { $0.info.direction == .inbound }.min { $0.info.id < $1.info.id }
+            }
+            let freed = oldest == nil ? 0 : 1
+            guard state.connectionCount - freed < limits.limit, same.count - freed < limits.limitPerPeer else {
                 let error = HostError(
                     .connectionLimit,
-                    "there are \(state.connectionCount) connections, \(same) of them with \(peer); raise "
+                    "there are \(state.connectionCount) connections, \(same.count) of them with \(peer); raise "
                         + "connections.limit or connections.limitPerPeer"
                 )
-                return (.resourceLimitExceeded, error)
+                return ((.resourceLimitExceeded, error), nil)
             }
+            if let oldest { remove(oldest, from: &state) }
             state.connections[peer, default: []].append(connection)
             state.connectionCount += 1
             metrics.connections.set(state.connectionCount)
-            return nil
+            // Inside the lock, so that the peer store sees a connection's beginning before its end.
+            peerStore.connected(peer)
+            return (nil, oldest)
         }
         if let (code, error) = refusal {
             metrics.connectionsRefused.increment()
             await uncancelled { await muxed.close(code: code, reason: error.message) }
             throw error
         }
+        if let supplanted {
+            submit { await supplanted.muxed.close(code: .supplanted, reason: "a newer connection takes its place") }
+        }
         metrics.connectionsOpened.increment()
-        if muxed.direction == .outbound { peerStore.add([muxed.remoteAddress], for: peer) }
+        if muxed.direction == .outbound { peerStore.learn([muxed.remoteAddress], of: peer) }
         hub.emit(.connected(connection.info))
         guard submit({ await self.serve(connection) }) else {
             forget(connection)
@@ -88,21 +102,28 @@ extension BasicHost {
         return connection
     }
 
+    /// Gives the place of a connection back. Does nothing the second time.
     private func forget(_ connection: HostConnection) {
-        state.withLock { state in
-            guard let index = state.connections[connection.peer]?.firstIndex(where: { $0 === connection }) else {
-                return
-            }
-            state.connections[connection.peer]?.remove(at: index)
-            if state.connections[connection.peer]?.isEmpty == true { state.connections[connection.peer] = nil }
-            state.connectionCount -= 1
-            metrics.connections.set(state.connectionCount)
-        }
+        state.withLock { remove(connection, from: &$0) }
+    }
+
+    private func remove(_ connection: HostConnection, from state: inout State) {
+        guard let index = state.connections[connection.peer]?.firstIndex(where: { $0 === connection }) else { return }
+        state.connections[connection.peer]?.remove(at: index)
+        if state.connections[connection.peer]?.isEmpty == true { state.connections[connection.peer] = nil }
+        state.connectionCount -= 1
+        metrics.connections.set(state.connectionCount)
+        peerStore.disconnected(connection.peer)
     }
 
     /// Identifies the peer and handles its streams until the connection is over. One child task of the host.
     func serve(_ connection: HostConnection) async {
         await withDiscardingTaskGroup { group in
+            group.addTask {
+                // Its place is free as soon as it is closed, even if its handlers take longer to end.
+                _ = await connection.muxed.waitUntilClosed()
+                if connection.muxed.isClosed { self.forget(connection) }
+            }
             if configuration.identify.runsOnConnect {
                 group.addTask { await self.identifyOnConnect(connection) }
             }

@@ -1,0 +1,98 @@
+import Multiaddr
+import NetStreamTesting
+import PeerID
+import Testing
+
+@testable import Host
+
+/// What is remembered of other peers, and for how long.
+@Suite(.timeLimit(.minutes(1))) struct PeerStoreTests {
+    let keys = (0..<6).map { _ in PrivateKey.ed25519() }
+    var peers: [PeerID] { keys.map(\.peerID) }
+
+    func told(by key: PrivateKey, protocols: Int) -> IdentifyInfo {
+        IdentifyInfo(
+            peer: key.peerID,
+            publicKey: key.publicKey,
+            protocolVersion: "",
+            agentVersion: "test",
+            protocols: (0..<protocols).map { "/some/protocol/\($0)" },
+            listenAddresses: ["/memory/3"]
+        )
+    }
+
+    @Test func itIsBounded() throws {
+        let store = PeerStore(capacity: 3)
+        for peer in peers.prefix(3) { store.learn(["/memory/1"], of: peer) }
+        store.learn(["/memory/2"], of: peers[0])
+        store.learn(["/memory/1"], of: peers[3])
+        #expect(store.count == 3)
+        // The one that was not touched for longest is gone.
+        #expect(store.info(for: peers[1]) == nil)
+        #expect(store.addresses(of: peers[0]) == ["/memory/1", "/memory/2"])
+        for number in 0..<100 { store.learn([try Multiaddr(parsing: "/memory/\(number)")], of: peers[0]) }
+        #expect(store.addresses(of: peers[0]).count == PeerStore.addressLimit)
+        store.learn([Multiaddr("/memory/7").withPeerID(peers[2])], of: peers[3])
+        #expect(store.addresses(of: peers[3]) == ["/memory/1"])
+        store.remove(peers[3])
+        #expect(store.info(for: peers[3]) == nil)
+    }
+
+    @Test func itIsBoundedInBytesToo() {
+        let store = PeerStore(capacity: 1000, byteLimit: 100_000)
+        for peer in peers { store.connected(peer) }
+        for key in keys { store.record(told(by: key, protocols: 1000)) }
+        // While they are connected, everything they said is there.
+        store.learn(["/memory/1"], of: PrivateKey.ed25519().peerID)
+        #expect(store.count == 7)
+        for peer in peers { #expect(store.protocols(of: peer)?.count == 1000) }
+        for peer in peers { store.disconnected(peer) }
+        // What is left of them is small.
+        #expect(store.size < 10_000)
+        for peer in peers { #expect(store.protocols(of: peer) == nil && store.addresses(of: peer) == ["/memory/3"]) }
+        for _ in 0..<1000 { store.learn(["/memory/1"], of: PrivateKey.ed25519().peerID) }
+        #expect(store.size <= 100_000 && store.count < 400)
+    }
+
+    @Test func aSmallAnswerIsKeptWhenItsPeerGoes() {
+        let store = PeerStore(capacity: 10)
+        store.connected(peers[0])
+        store.record(told(by: keys[0], protocols: 5))
+        store.disconnected(peers[0])
+        #expect(store.protocols(of: peers[0])?.count == 5)
+    }
+
+    @Test func connectedAndAddedPeersStay() {
+        let store = PeerStore(capacity: 2)
+        store.add(["/memory/1"], for: peers[0])
+        store.connected(peers[1])
+        for peer in peers.dropFirst(2) { store.learn(["/memory/1"], of: peer) }
+        #expect(store.addresses(of: peers[0]) == ["/memory/1"] && store.info(for: peers[1]) != nil)
+        #expect(store.count == 2)
+        // A second connection keeps it when the first one ends.
+        store.connected(peers[1])
+        store.disconnected(peers[1])
+        store.learn(["/memory/1"], of: peers[2])
+        #expect(store.info(for: peers[1]) != nil)
+        store.disconnected(peers[1])
+        store.remove(peers[0])
+        for peer in peers.dropFirst(2) { store.learn(["/memory/1"], of: peer) }
+        #expect(store.info(for: peers[0]) == nil && store.info(for: peers[1]) == nil)
+    }
+
+    @Test func aHostTellsWhoIsConnected() async throws {
+        var configuration = HostConfiguration()
+        configuration.rememberedPeers = 2
+        try await withTwoHosts(.defaults, configuration) { server, client in
+            let peer = try await client.connect(to: server.address)
+            for _ in 0..<10 { client.peerStore.learn(["/memory/9"], of: PrivateKey.ed25519().peerID) }
+            #expect(client.peerStore.info(for: peer) != nil)
+            await client.disconnect(from: peer)
+            while !client.connectedPeers.isEmpty { await Task.yield() }
+            while client.peerStore.info(for: peer) != nil {
+                client.peerStore.learn(["/memory/9"], of: PrivateKey.ed25519().peerID)
+                await Task.yield()
+            }
+        }
+    }
+}
