@@ -105,4 +105,33 @@ import Testing
             #expect(host.connectedPeers == [key.peerID])
         }
     }
+
+    @Test func othersBeginWhenTheNamedOnesHadTheirHeadStarts() {
+        let entries = AddressRanking.rank(
+            ["/ip4/192.0.2.1/udp/1/quic", "/ip4/10.0.0.1/udp/1/quic-v1", "/ip4/192.0.2.2/udp/1/quic-v1"],
+            first: ["/ip4/192.0.2.1/udp/1/quic"],
+            publicStagger: .milliseconds(250),
+            privateStagger: .milliseconds(30)
+        )
+        #expect(
+            entries == [
+                .init(address: "/ip4/192.0.2.1/udp/1/quic", delay: .zero),
+                .init(address: "/ip4/10.0.0.1/udp/1/quic-v1", delay: .milliseconds(250)),
+                .init(address: "/ip4/192.0.2.2/udp/1/quic-v1", delay: .milliseconds(250)),
+            ]
+        )
+    }
+
+    @Test func aHostThatNobodyRunsGivesUpToo() async throws {
+        var configuration = HostConfiguration()
+        configuration.connections.dialTimeout = .milliseconds(50)
+        let host = try BasicHost(
+            identity: .ed25519(),
+            transports: [StuckTransport()],
+            configuration: configuration
+        )
+        let address: Multiaddr = "/ip4/192.0.2.1/udp/1/quic-v1"
+        #expect(await code { try await host.connect(to: stranger, addresses: [address]) } == .timeout)
+        await host.close()
+    }
 }

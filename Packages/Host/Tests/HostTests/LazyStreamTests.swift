@@ -84,6 +84,54 @@ import Testing
             stream.reset(code: .none)
         }
     }
+
+    @Test func anAnswerThatNeverComesIsNotWaitedForForEver() async throws {
+        let clock = ManualClock()
+        let link = try await MemoryLinkPair(window: 65536)
+        let base = try await link.near.openStream()
+        let stream = LazyNegotiatedStream(
+            base,
+            proposing: Array("/echo/1.0.0".utf8),
+            timeout: .seconds(30),
+            clock: clock
+        ) {}
+        try await stream.write([1])
+        let far = try await link.far.acceptStream()
+        // A drop now and then is no answer either.
+        try await far.write(Array(opening.prefix(7)))
+        let reading = Task { await code { _ = try await stream.read(upTo: 10) } }
+        await clock.waitForSleepers()
+        clock.advance(by: .seconds(29))
+        try await far.write([opening[7]])
+        clock.advance(by: .seconds(1))
+        let result = try await withDeadline(.seconds(5)) {
+            await withTaskCancellationHandler {
+                await reading.value
+            } onCancel: {
+                reading.cancel()
+            }
+        }
+        #expect(result == .negotiationFailed)
+        let error = await #expect(throws: MemoryError.self) { while try await far.read(upTo: 100) != nil {} }
+        let failed = StreamErrorCode.protocolNegotiationFailed.rawValue
+        #expect(error?.streamFailureKind == .reset(code: failed, byPeer: true))
+    }
+
+    @Test func anAnswerMayTakeLongerThanOneReadOfTheTransport() async throws {
+        let transportClock = ManualClock()
+        let link = try await MemoryLinkPair(window: 65536)
+        let base = TimingStream(try await link.near.openStream(), clock: transportClock, readTimeout: .seconds(5))
+        let stream = LazyNegotiatedStream(base, proposing: Array("/echo/1.0.0".utf8)) {}
+        async let answer = stream.read(upTo: 10)
+        for _ in 0..<3 {
+            await transportClock.waitForSleepers()
+            transportClock.advance(by: .seconds(5))
+        }
+        let far = try await link.far.acceptStream()
+        try await far.write(opening + [4])
+        #expect(try await answer == [4])
+        stream.reset(code: .none)
+    }
 }
 
 /// A bare connection between two peers.

@@ -68,7 +68,7 @@ private final class TimingConnection: MuxedConnection {
     func waitUntilClosed() async -> ConnectionCloseReason { await base.waitUntilClosed() }
 }
 
-private final class TimingStream: MuxedStream {
+final class TimingStream: MuxedStream {
     let base: any MuxedStream
     let clock: any Clock<Duration>
     let readTimeout: Duration
