@@ -80,3 +80,10 @@ example_binary() {
     bin=$(swift build --package-path "$repo_root/Examples" -c release --show-bin-path) || return 1
     printf '%s/%s\n' "$bin" "$name"
 }
+
+# The names of the umbrella's test targets, one a line.
+test_targets() {
+    swift package --package-path "$repo_root" dump-package | python3 -c '
+import json, sys
+print("\n".join(target["name"] for target in json.load(sys.stdin)["targets"] if target["type"] == "test"))'
+}
