@@ -137,10 +137,10 @@ public final class BasicHost: Sendable {
     /// Closes listeners, connections (with the code "shutdown") and transports, and ends ``run()``. Idempotent; returns
     /// when it is done.
     public func close() async {
-        let isFirst = state.withLock { state in
-            guard state.phase != .closing, state.phase != .closed else { return false }
-            state.phase = .closing
-            return true
+        let (isFirst, wasIdle) = state.withLock { state in
+            guard state.phase != .closing, state.phase != .closed else { return (false, false) }
+            defer { state.phase = .closing }
+            return (true, state.phase == .idle)
         }
         guard isFirst else {
             guard whenClosed.join() else { return }
@@ -159,6 +159,8 @@ public final class BasicHost: Sendable {
         }
         for transport in transports { await transport.close() }
         jobInput.finish()
+        // Of a host that never ran nobody takes the jobs, and they hold the host.
+        if wasIdle { for await _ in jobs {} }
         state.withLock { state in
             state.phase = .closed
             state.listeners = []

@@ -196,15 +196,20 @@ import Testing
 
 /// Two mailboxes joined by a fake loop: what one is given to send is delivered to the other.
 private actor FakeLoop {
-    private var peers: [ObjectIdentifier: StreamMailbox] = [:]
+    /// Weak, because the mailboxes hold the loop.
+    private struct Peer {
+        weak var mailbox: StreamMailbox?
+    }
+
+    private var peers: [ObjectIdentifier: Peer] = [:]
 
     func join(_ a: StreamMailbox, _ b: StreamMailbox) {
-        peers[ObjectIdentifier(a)] = b
-        peers[ObjectIdentifier(b)] = a
+        peers[ObjectIdentifier(a)] = Peer(mailbox: b)
+        peers[ObjectIdentifier(b)] = Peer(mailbox: a)
     }
 
     func service(_ mailbox: StreamMailbox) {
-        guard let peer = peers[ObjectIdentifier(mailbox)] else { return }
+        guard let peer = peers[ObjectIdentifier(mailbox)]?.mailbox else { return }
         var segments: [OutboundSegment] = []
         let orders = mailbox.takeOutbound(into: &segments)
         var bytes: [UInt8] = []
