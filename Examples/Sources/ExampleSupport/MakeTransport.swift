@@ -9,6 +9,9 @@ public import QuicTransport
 public func makeTransport(identity: PrivateKey, logger: Logger) throws -> QuicTransport {
     var configuration = QuicConfiguration.defaults
     configuration.qlogDirectory = environment("QLOGDIR")
+    // A person at a terminal may take longer than 30 s; whether the peer is there, the idle timeout says.
+    configuration.timeouts.streamRead = nil
+    configuration.timeouts.streamWrite = nil
     return try QuicTransport(
         identity: identity,
         configuration: configuration,
