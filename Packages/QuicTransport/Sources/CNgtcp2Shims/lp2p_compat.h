@@ -25,8 +25,6 @@ typedef ngtcp2_connection_close_error lp2p_ccerr;
 #  define LP2P_CCERR_APPLICATION NGTCP2_CONNECTION_CLOSE_ERROR_CODE_TYPE_APPLICATION
 #  define LP2P_CCERR_TRANSPORT NGTCP2_CONNECTION_CLOSE_ERROR_CODE_TYPE_TRANSPORT
 #  define LP2P_CCERR_IDLE NGTCP2_CONNECTION_CLOSE_ERROR_CODE_TYPE_TRANSPORT_IDLE_CLOSE
-#  define lp2p_in_closing ngtcp2_conn_is_in_closing_period
-#  define lp2p_in_draining ngtcp2_conn_is_in_draining_period
 #  define lp2p_shutdown_write(conn, id, code) ngtcp2_conn_shutdown_stream_write(conn, id, code)
 #  define lp2p_shutdown_read(conn, id, code) ngtcp2_conn_shutdown_stream_read(conn, id, code)
 #  define NGTCP2_VERSION_NEGOTIATION_ERROR NGTCP2_VERSION_NEGOTIATION_ERROR_DRAFT
@@ -42,8 +40,6 @@ typedef ngtcp2_ccerr lp2p_ccerr;
 #  define LP2P_CCERR_APPLICATION NGTCP2_CCERR_TYPE_APPLICATION
 #  define LP2P_CCERR_TRANSPORT NGTCP2_CCERR_TYPE_TRANSPORT
 #  define LP2P_CCERR_IDLE NGTCP2_CCERR_TYPE_IDLE_CLOSE
-#  define lp2p_in_closing ngtcp2_conn_in_closing_period
-#  define lp2p_in_draining ngtcp2_conn_in_draining_period
 #  define lp2p_shutdown_write(conn, id, code) ngtcp2_conn_shutdown_stream_write(conn, 0, id, code)
 #  define lp2p_shutdown_read(conn, id, code) ngtcp2_conn_shutdown_stream_read(conn, 0, id, code)
 #endif

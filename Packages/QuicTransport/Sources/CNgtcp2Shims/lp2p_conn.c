@@ -388,10 +388,6 @@ uint64_t lp2p_conn_close_code(lp2p_conn *self, lp2p_status status) {
   }
 }
 
-int lp2p_conn_in_closing_period(lp2p_conn *self) { return lp2p_in_closing(self->conn); }
-int lp2p_conn_in_draining_period(lp2p_conn *self) { return lp2p_in_draining(self->conn); }
-int lp2p_conn_handshake_completed(lp2p_conn *self) { return ngtcp2_conn_get_handshake_completed(self->conn); }
-
 /* MARK: streams */
 
 lp2p_status lp2p_conn_open_stream(lp2p_conn *self, int bidirectional, void *stream_user_data, int64_t *stream) {
@@ -480,29 +476,6 @@ uint64_t lp2p_conn_remote_idle_timeout(lp2p_conn *self) {
 
 uint32_t lp2p_conn_negotiated_version(lp2p_conn *self) { return ngtcp2_conn_get_negotiated_version(self->conn); }
 
-void lp2p_conn_scid(lp2p_conn *self, lp2p_cid *cid) {
-  /* Only one source connection ID exists before the handshake is done, which is when this is asked. */
-#if LP2P_LEGACY_NGTCP2
-  size_t count = ngtcp2_conn_get_num_scid(self->conn);
-#else
-  size_t count = ngtcp2_conn_get_scid(self->conn, NULL);
-#endif
-  ngtcp2_cid *cids = calloc(count == 0 ? 1 : count, sizeof(ngtcp2_cid));
-  cid->length = 0;
-  if (cids != NULL && count > 0) {
-    ngtcp2_conn_get_scid(self->conn, cids);
-    lp2p_cid_in(cid, &cids[0]);
-  }
-  free(cids);
-}
-
-void lp2p_conn_client_initial_dcid(lp2p_conn *self, lp2p_cid *cid) {
-  const ngtcp2_cid *initial = ngtcp2_conn_get_client_initial_dcid(self->conn);
-  lp2p_cid_in(cid, initial);
-}
-
 void lp2p_conn_set_keep_alive(lp2p_conn *self, uint64_t timeout) {
   ngtcp2_conn_set_keep_alive_timeout(self->conn, timeout == 0 ? UINT64_MAX : timeout);
 }
-
-const lp2p_frame_guard *lp2p_conn_guard(const lp2p_conn *self) { return &self->guard; }

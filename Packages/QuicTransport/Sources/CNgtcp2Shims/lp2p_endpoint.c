@@ -38,17 +38,8 @@ size_t lp2p_write_refusal(uint8_t *destination, size_t capacity, const lp2p_acce
   return n > 0 ? (size_t)n : 0;
 }
 
-size_t lp2p_write_stateless_reset(uint8_t *destination, size_t capacity, const uint8_t *token,
-                                  const uint8_t *random_bytes, size_t random_length) {
-  ngtcp2_ssize n = ngtcp2_pkt_write_stateless_reset(destination, capacity, (uint8_t *)token, (uint8_t *)random_bytes,
-                                                    random_length);
-  return n > 0 ? (size_t)n : 0;
-}
-
 int lp2p_version_is_supported(uint32_t version) { return ngtcp2_is_supported_version(version); }
 
 const char *lp2p_library_version(void) { return ngtcp2_version(0)->version_str; }
-
-int lp2p_paths_are_pinned(void) { return LP2P_LEGACY_NGTCP2; }
 
 int lp2p_peers_may_clear_fixed_bit(void) { return LP2P_LEGACY_NGTCP2; }

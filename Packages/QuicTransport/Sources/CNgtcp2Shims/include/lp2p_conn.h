@@ -229,9 +229,6 @@ void lp2p_conn_remote_close(lp2p_conn *conn, lp2p_close_kind *kind, uint64_t *co
 /// alert, or what the library infers from `status`.
 uint64_t lp2p_conn_close_code(lp2p_conn *conn, lp2p_status status);
 
-int lp2p_conn_in_closing_period(lp2p_conn *conn);
-int lp2p_conn_in_draining_period(lp2p_conn *conn);
-int lp2p_conn_handshake_completed(lp2p_conn *conn);
 
 lp2p_status lp2p_conn_open_stream(lp2p_conn *conn, int bidirectional, void *stream_user_data, int64_t *stream);
 void lp2p_conn_set_stream_user_data(lp2p_conn *conn, int64_t stream, void *stream_user_data);
@@ -264,10 +261,7 @@ uint64_t lp2p_conn_remote_max_datagram_frame_size(lp2p_conn *conn);
 /// The idle timeout that the peer asks for; 0: none, or not known yet.
 uint64_t lp2p_conn_remote_idle_timeout(lp2p_conn *conn);
 uint32_t lp2p_conn_negotiated_version(lp2p_conn *conn);
-void lp2p_conn_scid(lp2p_conn *conn, lp2p_cid *cid);
-void lp2p_conn_client_initial_dcid(lp2p_conn *conn, lp2p_cid *cid);
 void lp2p_conn_set_keep_alive(lp2p_conn *conn, uint64_t timeout);
-const lp2p_frame_guard *lp2p_conn_guard(const lp2p_conn *conn);
 
 /// What an unknown datagram that looks like a client's first Initial says.
 typedef struct lp2p_accept {
@@ -284,15 +278,10 @@ lp2p_status lp2p_accept_initial(const uint8_t *packet, size_t length, lp2p_accep
 /// Writes a CONNECTION_CLOSE in an Initial packet in answer to a refused client. Returns the length, 0 on failure.
 size_t lp2p_write_refusal(uint8_t *destination, size_t capacity, const lp2p_accept *accept, uint64_t code);
 
-/// Writes a stateless reset. Returns the length, 0 on failure. `random_bytes` fills the unpredictable bits.
-size_t lp2p_write_stateless_reset(uint8_t *destination, size_t capacity, const uint8_t *token,
-                                  const uint8_t *random_bytes, size_t random_length);
 
 int lp2p_version_is_supported(uint32_t version);
 /// The version of the library at run time, such as "1.11.0".
 const char *lp2p_library_version(void);
-/// Whether connections are pinned to their first path (ngtcp2 0.x, where migration can abort the process).
-int lp2p_paths_are_pinned(void);
 /// Whether the library tells peers that they may clear the fixed bit (RFC 9287), whatever it is told: ngtcp2 0.x does.
 int lp2p_peers_may_clear_fixed_bit(void);
 
