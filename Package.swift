@@ -133,6 +133,21 @@ let quicTransport: [Target] = [
         path: "Packages/QuicTransport/Sources/QuicCore",
         swiftSettings: settings
     ),
+    // Randomness for GnuTLS that follows from a seed. Nothing but QuicSimulation may depend on it.
+    .target(
+        name: "CSeededRandom",
+        path: "Packages/QuicTransport/Sources/CSeededRandom",
+        linkerSettings: [.linkedLibrary("dl", .when(platforms: [.linux]))]
+    ),
+    .target(
+        name: "QuicSimulation",
+        dependencies: [
+            "QuicCore", "CSeededRandom", "Libp2pTLS", "PeerID",
+            .product(name: "HeapModule", package: "swift-collections"),
+        ],
+        path: "Packages/QuicTransport/Sources/QuicSimulation",
+        swiftSettings: settings
+    ),
     .target(
         name: "CQuicUDP",
         path: "Packages/QuicTransport/Sources/CQuicUDP"
@@ -159,10 +174,17 @@ let quicTransport: [Target] = [
         swiftSettings: settings
     ),
     .testTarget(
+        name: "QuicSimulationTests",
+        dependencies: ["QuicSimulation", "QuicCore"],
+        path: "Packages/QuicTransport/Tests/QuicSimulationTests",
+        swiftSettings: settings
+    ),
+    .testTarget(
         name: "QuicTransportTests",
         dependencies: [
             "QuicTransport", "QuicCore", "CQuicUDP", "Libp2pTLS", "Multiaddr", "NetStream", "NetStreamTesting",
             "PeerID",
+            .product(name: "Logging", package: "swift-log"),
             .product(name: "NIOCore", package: "swift-nio"),
             .product(name: "NIOPosix", package: "swift-nio"),
         ],
@@ -183,11 +205,45 @@ let host: [Target] = [
         path: "Packages/Host/Sources/Host",
         swiftSettings: settings
     ),
+    .target(
+        name: "HostService",
+        dependencies: [
+            "Host", "Multiaddr", .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+        ],
+        path: "Packages/Host/Sources/HostService",
+        swiftSettings: settings
+    ),
+    .target(
+        name: "HostPeerStoreSQLite",
+        dependencies: ["Host", "Multiaddr", "PeerID", .product(name: "GRDB", package: "GRDB.swift")],
+        path: "Packages/Host/Sources/HostPeerStoreSQLite",
+        swiftSettings: settings
+    ),
     .testTarget(
         name: "HostTests",
-        dependencies: ["Host", "Multiaddr", "NetStream", "NetStreamTesting", "PeerID"],
+        // QuicCore, QuicTransport and the setting are the umbrella's alone: with them every test of a host runs on QUIC too.
+        dependencies: [
+            "Host", "Multiaddr", "NetStream", "NetStreamTesting", "PeerID", "QuicCore", "QuicTransport",
+            .product(name: "MetricsTestKit", package: "swift-metrics"),
+        ],
         path: "Packages/Host/Tests/HostTests",
         resources: [.copy("Vectors")],
+        swiftSettings: settings + [.define("HOSTS_ON_QUIC")]
+    ),
+    .testTarget(
+        name: "HostPeerStoreSQLiteTests",
+        dependencies: ["Host", "HostPeerStoreSQLite", "Multiaddr", "NetStreamTesting", "PeerID"],
+        path: "Packages/Host/Tests/HostPeerStoreSQLiteTests",
+        swiftSettings: settings
+    ),
+    .testTarget(
+        name: "HostServiceTests",
+        dependencies: [
+            "Host", "HostService", "Multiaddr", "NetStream", "NetStreamTesting", "PeerID",
+            .product(name: "Logging", package: "swift-log"),
+            .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+        ],
+        path: "Packages/Host/Tests/HostServiceTests",
         swiftSettings: settings
     ),
 ]
@@ -206,7 +262,13 @@ let package = Package(
         .library(name: "QuicTransport", targets: ["QuicTransport"]),
         // The sans-I/O protocol core, for those who bring their own event loop.
         .library(name: "QuicCore", targets: ["QuicCore"]),
+        // The core on a simulated network and virtual time, for tests only: it takes over GnuTLS's randomness.
+        .library(name: "QuicSimulation", targets: ["QuicSimulation"]),
         .library(name: "Host", targets: ["Host"]),
+        // A host in a ServiceGroup; apart, so that hosts without one do not build swift-service-lifecycle.
+        .library(name: "HostService", targets: ["HostService"]),
+        // The peer store on disk; apart, so that others do not build GRDB.
+        .library(name: "HostPeerStoreSQLite", targets: ["HostPeerStoreSQLite"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-asn1", from: "1.7.0"),
@@ -215,6 +277,8 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
         .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
     ],
     targets: multiaddr + peerID + libp2pTLS + netStream + quicTransport + host,
     swiftLanguageModes: [.v6]

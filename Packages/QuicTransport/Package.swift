@@ -14,6 +14,8 @@ let package = Package(
         .library(name: "QuicTransport", targets: ["QuicTransport"]),
         // The sans-I/O protocol core, for those who bring their own event loop.
         .library(name: "QuicCore", targets: ["QuicCore"]),
+        // The core on a simulated network and virtual time, for tests only: it takes over GnuTLS's randomness.
+        .library(name: "QuicSimulation", targets: ["QuicSimulation"]),
     ],
     dependencies: [
         .package(path: "../Multiaddr"),
@@ -49,6 +51,18 @@ let package = Package(
             ],
             swiftSettings: settings
         ),
+        // Randomness for GnuTLS that follows from a seed. Nothing but QuicSimulation may depend on it.
+        .target(name: "CSeededRandom", linkerSettings: [.linkedLibrary("dl", .when(platforms: [.linux]))]),
+        .target(
+            name: "QuicSimulation",
+            dependencies: [
+                "QuicCore", "CSeededRandom",
+                .product(name: "Libp2pTLS", package: "Libp2pTLS"),
+                .product(name: "PeerID", package: "PeerID"),
+                .product(name: "HeapModule", package: "swift-collections"),
+            ],
+            swiftSettings: settings
+        ),
         // Socket calls that Swift cannot express well: control messages, segmentation offload, batch reads.
         .target(name: "CQuicUDP"),
         .target(
@@ -79,6 +93,11 @@ let package = Package(
             swiftSettings: settings
         ),
         .testTarget(
+            name: "QuicSimulationTests",
+            dependencies: ["QuicSimulation", "QuicCore"],
+            swiftSettings: settings
+        ),
+        .testTarget(
             name: "QuicTransportTests",
             dependencies: [
                 "QuicTransport", "QuicCore", "CQuicUDP",
@@ -87,6 +106,7 @@ let package = Package(
                 .product(name: "NetStream", package: "NetStream"),
                 .product(name: "NetStreamTesting", package: "NetStream"),
                 .product(name: "PeerID", package: "PeerID"),
+                .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
             ],

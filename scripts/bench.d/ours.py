@@ -8,16 +8,17 @@ from pathlib import Path
 from measure import MeasureError, Spec
 
 
-def perf(binary: Path, *, upload: int = 0, download: int = 0) -> Spec:
+def perf(binary: Path, *, upload: int = 0, download: int = 0, max_payload: int | None = None) -> Spec:
     """One perf run on one stream: `upload` bytes to the server, then `download` bytes back."""
+    options = [] if max_payload is None else ["--max-payload", str(max_payload)]
 
     def server(port: int) -> list[str]:
-        return [str(binary), "--run-server", "--server-address", f"127.0.0.1:{port}", "--transport", "quic-v1"]
+        return [str(binary), "--run-server", "--server-address", f"127.0.0.1:{port}", "--transport", "quic-v1", *options]
 
     def client(port: int) -> list[str]:
         return [
             str(binary), "--server-address", f"127.0.0.1:{port}", "--transport", "quic-v1",
-            "--upload-bytes", str(upload), "--download-bytes", str(download),
+            "--upload-bytes", str(upload), "--download-bytes", str(download), *options,
         ]  # fmt: skip
 
     def check(output: str) -> None:

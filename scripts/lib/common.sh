@@ -87,3 +87,17 @@ test_targets() {
 import json, sys
 print("\n".join(target["name"] for target in json.load(sys.stdin)["targets"] if target["type"] == "test"))'
 }
+
+# run_each_target OPTION…: runs the umbrella's tests, which are built, with these options of `swift test`, and leaves the
+# names of the targets that failed in failed_targets. One process for each target, and one for the loads: tests with
+# deadlines have to share the machine with their own kind only.
+run_each_target() {
+    local target targets
+    failed_targets=()
+    mapfile -t targets < <(test_targets)
+    [ "${#targets[@]}" -gt 0 ] || die "the umbrella has no test targets"
+    for target in "${targets[@]}"; do
+        swift test --skip-build "$@" --filter "^$target\\." --skip LoadTests || failed_targets+=("$target")
+    done
+    swift test --skip-build "$@" --filter LoadTests || failed_targets+=("load tests")
+}

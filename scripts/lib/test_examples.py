@@ -1,7 +1,7 @@
 """Black-box checks of the examples' command contract, on real processes.
 
-Called by scripts/test-examples: ECHO_BINARY PING_BINARY [NAME...]. Each function called check_... is
-one check; they run one after another, but for the slow ones, which wait beside the others.
+Called by scripts/test-examples: FOLDER_OF_BINARIES [NAME...]. Each function called check_... here and in the modules
+beside it is one check; they run one after another, but for the slow ones, which wait beside the others.
 """
 
 import concurrent.futures
@@ -21,93 +21,17 @@ import sys
 import tempfile
 import time
 
-ECHO, PING = sys.argv[1], sys.argv[2]
-ANY = "/ip4/127.0.0.1/udp/0/quic-v1"
-PEER_ID = r"/p2p/(12D3Koo\w{45})"
-# What a person would wait for at most; the machine may be busy with builds.
-PATIENCE = 30
+import harness_checks
+import node_checks
+import processes
+import tool_checks
+from processes import ANY, PATIENCE, PEER_ID, Failed, binary, ends, fails, require, started, succeeds, wait_for_line
+
+ECHO, PING = binary("echo"), binary("ping")
 
 
-class Failed(Exception):
-    """A check that does not hold; the text says which."""
-
-
-def require(condition, text):
-    if not condition:
-        raise Failed(text)
-
-
-def run(*command, stdin=b"", timeout=PATIENCE, env=None):
-    """Runs to the end; the result with stdout and stderr as bytes."""
-    try:
-        return subprocess.run(
-            command, input=stdin, capture_output=True, timeout=timeout, env={**os.environ, **(env or {})}
-        )
-    except subprocess.TimeoutExpired as expired:
-        raise Failed(f"{' '.join(command[1:])[:200]} does not end within {timeout} s; "
-                     f"stdout {expired.stdout!r:.300}, stderr {expired.stderr!r:.300}") from None
-
-
-def succeeds(*command, **options):
-    result = run(*command, **options)
-    require(result.returncode == 0,
-            f"{' '.join(command[1:])[:200]} ended with {result.returncode}: {result.stderr.decode(errors='replace')}")
-    return result
-
-
-def fails(status, pattern, *command, **options):
-    """Ends with the status, says one line on stderr that matches, and nothing on stdout."""
-    result = run(*command, **options)
-    text = result.stderr.decode(errors="replace")
-    shown = " ".join(command[1:])[:200]
-    require(result.returncode == status, f"'{shown}' ended with {result.returncode}, not {status}: {text}")
-    require(text.count("\n") == 1 and text.endswith("\n"), f"'{shown}' says not one line but: {text!r}")
-    require(re.search(pattern, text), f"'{shown}' does not say /{pattern}/ but: {text!r}")
-    require(result.stdout == b"", f"'{shown}' failed, but wrote to stdout: {result.stdout!r:.200}")
-    return text
-
-
-@contextlib.contextmanager
-def started(*command, env=None, stdin=subprocess.DEVNULL, before=None):
-    """A process that runs meanwhile; killed at the end if it is still there."""
-    process = subprocess.Popen(command, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                               env={**os.environ, **(env or {})}, preexec_fn=before)
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.communicate()
-
-
-@contextlib.contextmanager
-def listener(binary=ECHO, *arguments, env=None):
-    """A listener and the address it printed."""
-    with started(binary, "listen", *(arguments or ("--listen", ANY)), env=env) as process:
-        line = process.stdout.readline().decode()
-        if not line:
-            raise Failed(f"the listener says nothing but: {process.stderr.read().decode()}")
-        yield process, line.rstrip("\n").removeprefix("listening ")
-
-
-def ends(process, signal_number=None, within=2.0):
-    """Sends the signal; the process has to end with 0 in time."""
-    begun = time.monotonic()
-    if signal_number is not None:
-        process.send_signal(signal_number)
-    try:
-        status = process.wait(within)
-    except subprocess.TimeoutExpired:
-        raise Failed(f"still there {within} s after {signal_number!r}") from None
-    require(status == 0, f"ended with {status} after {signal_number!r}: {process.stderr.read().decode()}")
-    return time.monotonic() - begun
-
-
-def wait_for_line(process):
-    line = process.stdout.readline().decode()
-    if not line:
-        raise Failed(f"ended with {process.wait()} and no output: {process.stderr.read().decode()}")
-    return line
+def listener(program=ECHO, *arguments, env=None):
+    return processes.listener(program, *arguments, env=env)
 
 
 def check_bad_arguments_end_with_2_and_one_line():
@@ -391,10 +315,13 @@ def slow_check_killed_listener_ends_the_dialer():
         require(errors.strip(), "the dialer does not say why it ended")
 
 
+MODULES = (harness_checks, node_checks, tool_checks)
+
+
 def main():
-    wanted = sys.argv[3:]
+    wanted = sys.argv[2:]
     checks = [
-        (name, function) for name, function in globals().items()
+        (name, function) for module in (globals(), *map(vars, MODULES)) for name, function in module.items()
         if name.startswith(("check_", "slow_check_")) and (not wanted or any(each in name for each in wanted))
     ]
     failed = []

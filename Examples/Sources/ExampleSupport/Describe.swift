@@ -5,7 +5,7 @@ import QuicCore
 
 /// What to tell the user about an error: the messages of our own errors, what caused them included
 /// where that says more, and the description of others.
-func describe(_ error: any Error) -> String {
+public func describe(_ error: any Error) -> String {
     switch error {
     case let error as HostError where error.code == .timeout: error.message
     case let error as HostError: withCause(error.message, error.cause)

@@ -5,7 +5,16 @@ import NetStream
 import PeerID
 
 /// Dials `address` and uses everything the peer there may have.
-func tryFeatures(of address: Multiaddr, from host: BasicHost) async -> Results {
+///
+/// - Parameters:
+///   - large: How many bytes go each way in `large`; a quarter of it in `perf`.
+///   - identify: What this host was told to say about itself.
+func tryFeatures(
+    of address: Multiaddr,
+    from host: BasicHost,
+    large: Int,
+    identify configured: HostConfiguration.Identify
+) async -> Results {
     var results = Results()
     guard let peer = address.peerID else {
         _ = await results.attempt(.handshake) { throw ExampleError("the address names no peer: /p2p/ID is missing") }
@@ -24,6 +33,12 @@ func tryFeatures(of address: Multiaddr, from host: BasicHost) async -> Results {
     _ = await results.attempt(.echo) { try await echo(Array("the quick brown fox\n".utf8), to: peer, from: host) }
     _ = await results.attempt(.bigEcho) { try await echo(randomBytes(1 << 20), to: peer, from: host) }
     _ = await results.attempt(.halfClose) { try await halfClose(randomBytes(1 << 16), to: peer, from: host) }
+    _ = await results.attempt(.streams) { try await hundredStreams(to: peer, from: host) }
+    _ = await results.attempt(.reset) { try await resetWithCode(to: peer, from: host) }
+    _ = await results.attempt(.resetBack) { try await resetByListener(peer, from: host) }
+    _ = await results.attempt(.large) { try await largeEcho(randomBytes(large), to: peer, from: host) }
+    _ = await results.attempt(.perf) { try await perf(large / 4, with: peer, from: host) }
+    _ = await results.attempt(.agent) { try await agent(as: configured, of: peer, from: host) }
     _ = await results.attempt(.wrongID) { try await refuseWrongPeer(at: address, from: host) }
     return results
 }
@@ -94,9 +109,16 @@ private func refuseWrongPeer(at address: Multiaddr, from host: BasicHost) async 
     throw ExampleError("connected although \(other) was expected")
 }
 
-private func randomBytes(_ count: Int) -> [UInt8] {
+/// Bytes that nobody can guess; the number has to be a multiple of 8.
+func randomBytes(_ count: Int) -> [UInt8] {
     var random = SystemRandomNumberGenerator()
-    return (0..<count / 8).flatMap { _ in withUnsafeBytes(of: random.next()) { Array($0) } }
+    return [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
+        let bytes = UnsafeMutableRawBufferPointer(buffer)
+        for offset in stride(from: 0, to: count, by: 8) {
+            bytes.storeBytes(of: random.next(), toByteOffset: offset, as: UInt64.self)
+        }
+        initialized = count
+    }
 }
 
 private func milliseconds(_ duration: Duration) -> String { fixed(duration / .milliseconds(1), 2) }

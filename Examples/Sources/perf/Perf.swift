@@ -34,6 +34,9 @@ struct Perf: AsyncParsableCommand {
     @Option(help: "How many bytes to ask for.")
     var downloadBytes: UInt64 = 0
 
+    @Option(help: "The largest UDP payload to try, 1200 to 65000; 8952 for jumbo frames, 65000 for the loopback.")
+    var maxPayload: Int?
+
     static func main() async { await runExample(Perf.self) }
 
     func validate() throws {
@@ -56,11 +59,11 @@ struct Perf: AsyncParsableCommand {
 extension Perf {
     private func serve(with key: PrivateKey) async throws {
         let logger = makeLogger("perf")
-        let address = serverAddress
+        let (address, maxPayload) = (serverAddress, maxPayload)
         try await stoppingOnSignals(logger: logger) {
-            let quic = try makeTransport(identity: key, logger: logger)
+            let quic = try makeTransport(identity: key, logger: logger, maxPayload: maxPayload)
             try await withHost(identity: key, transports: [quic], listen: [address], logger: logger) { host in
-                await host.handle(PerfProtocol.name, handler: PerfProtocol.serve)
+                await host.handle(PerfProtocol.name, handler: PerfProtocol.handler())
                 for address in host.listenAddresses { Output.line("listening \(address)") }
                 try await host.run()
             }
@@ -71,14 +74,13 @@ extension Perf {
         let logger = makeLogger("perf")
         let key = PrivateKey.ed25519()
         let address = serverAddress.withPeerID(server)
-        let (upload, download) = (uploadBytes, downloadBytes)
+        let (upload, download, maxPayload) = (uploadBytes, downloadBytes, maxPayload)
         try await stoppingOnSignals(logger: logger) {
-            let quic = try makeTransport(identity: key, logger: logger)
+            let quic = try makeTransport(identity: key, logger: logger, maxPayload: maxPayload)
             try await withHost(identity: key, transports: [quic], logger: logger) { host in
                 let report = PerfReport(upload: upload, download: download)
                 let peer = try await host.connect(to: address)
-                let stream = try await host.newStream(to: peer, protocols: [PerfProtocol.name])
-                try await PerfProtocol.measure(stream, upload: upload, download: download, report: report)
+                _ = try await host.perf(peer, upload: upload, download: download) { report.add($0) }
                 report.finish()
             }
         }

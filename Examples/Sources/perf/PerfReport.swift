@@ -1,4 +1,5 @@
 import ExampleSupport
+import Host
 import Synchronization
 
 /// Counts what moved and prints it in the form that libp2p's test plans read: a line a second with what
@@ -31,8 +32,13 @@ final class PerfReport: Sendable {
         progress = Progress(total: overflow ? nil : Int(exactly: total), always: false)
     }
 
-    /// So many more bytes were handed to the stream, or arrived.
-    func add(upload: Int = 0, download: Int = 0) {
+    /// Some more bytes were handed to the stream, or arrived.
+    func add(_ step: PerfProgress) {
+        let (upload, download) =
+            switch step {
+            case .uploaded(let count): (count, 0)
+            case .downloaded(let count): (0, count)
+            }
         progress.advance(upload + download)
         let now = ContinuousClock.now
         let due: (counts: Counts, seconds: Double)? = state.withLock { state in

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import node
 import wire
+from go_control import NO_CODE, Control, ask_identify, reset, reset_back
 from p2pd import Daemon, DaemonError
 
 _BLOCK = 64 << 10
@@ -18,9 +19,10 @@ _NO_HALF_CLOSE = (
     "p2pd pipes every stream through a socket and closes both halves at the first end of file "
     "(go-libp2p-daemon, stream.go, doStreamPipe)"
 )
+_NO_PERF = "p2pd has no perf, and cannot half-close, so that none can be made of its streams"
 
 
-async def _echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, _: str) -> None:
     try:
         while block := await reader.read(_BLOCK):
             writer.write(block)
@@ -36,7 +38,10 @@ async def _listen(binary: Path) -> int:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with Daemon(binary) as daemon:
         await daemon.handle(node.ECHO_PROTOCOL, _echo)
+        await daemon.handle(node.CONTROL_PROTOCOL, Control(daemon).serve)
         node.announce_absent(node.HALF_CLOSE, _NO_HALF_CLOSE)
+        node.announce_absent(node.PERF, _NO_PERF)
+        node.announce_absent(node.RESET, NO_CODE)
         for address in daemon.addresses:
             node.announce(f"{address}/p2p/{daemon.peer}")
         await stop.wait()
@@ -56,13 +61,12 @@ async def _own_identify(daemon: Daemon) -> None:
 
 async def _identify(daemon: Daemon, peer: str) -> str:
     await _own_identify(daemon)
-    reader, writer = await daemon.open_stream(peer, node.IDENTIFY_PROTOCOL)
-    data = await reader.read(-1)
-    writer.close()
-    size, start = wire.decode_uvarint(data)
-    if len(data) != start + size:
-        raise ValueError(f"identify announces {size} bytes and carries {len(data) - start}")
-    return node.check_identify(wire.Identify.decode(data[start:]), peer)
+    return node.check_identify(await ask_identify(daemon, peer), peer)
+
+
+async def _agent(daemon: Daemon, peer: str) -> str:
+    seen = await ask_identify(daemon, peer)
+    return node.check_announced(seen.protocol_version, seen.agent)
 
 
 async def _ping(daemon: Daemon, peer: str) -> str:
@@ -90,14 +94,40 @@ async def _round_trip(daemon: Daemon, peer: str, sent: bytes) -> str:
     """Sends and reads at once; closes only when all is back, because p2pd cannot half-close."""
     reader, writer = await daemon.open_stream(peer, node.ECHO_PROTOCOL)
 
+    credits = asyncio.Semaphore(node.LARGE_BLOCKS_AHEAD)
+    received = bytearray()
+
     async def send() -> None:
-        for start in range(0, len(sent), _BLOCK):
-            writer.write(sent[start : start + _BLOCK])
+        for start in range(0, len(sent), node.LARGE_BLOCK):
+            await credits.acquire()
+            writer.write(sent[start : start + node.LARGE_BLOCK])
             await writer.drain()
 
-    _, received = await asyncio.gather(send(), reader.readexactly(len(sent)))
+    async def receive() -> None:
+        while rest := len(sent) - len(received):
+            received.extend(await reader.readexactly(min(rest, node.LARGE_BLOCK)))
+            credits.release()
+
+    await asyncio.gather(send(), receive())
     writer.close()
-    return node.check_echo(sent, received)
+    return node.check_echo(sent, bytes(received))
+
+
+async def _hundred_streams(daemon: Daemon, peer: str) -> str:
+    """Opens all, sends a byte each way on each, and only then uses and closes them."""
+
+    async def exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, sent: bytes) -> None:
+        writer.write(sent)
+        await writer.drain()
+        node.check_echo(sent, await reader.readexactly(len(sent)))
+
+    opening = (daemon.open_stream(peer, node.ECHO_PROTOCOL) for _ in range(node.STREAM_COUNT))
+    streams = await asyncio.gather(*opening)
+    await asyncio.gather(*(exchange(*stream, b"1") for stream in streams))
+    await asyncio.gather(*(exchange(*stream, node.random_bytes(node.STREAM_SIZE)) for stream in streams))
+    for _, writer in streams:
+        writer.close()
+    return f"{len(streams)} open at once, {node.STREAM_SIZE} bytes each way on each"
 
 
 async def _wrong_id(daemon: Daemon, transport: str) -> str:
@@ -110,7 +140,7 @@ async def _wrong_id(daemon: Daemon, transport: str) -> str:
     raise ValueError("connected although another peer was expected")
 
 
-async def _dial(binary: Path, address: str) -> int:
+async def _dial(binary: Path, address: str, large: int) -> int:
     results = node.Results()
     transport, peer = wire.split_peer(address)
     async with Daemon(binary) as daemon:
@@ -126,10 +156,17 @@ async def _dial(binary: Path, address: str) -> int:
             node.PING: _ping,
             node.ECHO: _echo_line,
             node.BIG_ECHO: _echo_big,
+            node.STREAMS: _hundred_streams,
+            node.RESET: reset,
+            node.RESET_BACK: reset_back,
+            node.LARGE: lambda daemon, peer: _round_trip(daemon, peer, node.random_bytes(large)),
+            node.AGENT: _agent,
         }
         for feature, step in steps.items():
             try:
-                results.passed(feature, await asyncio.wait_for(step(daemon, peer), node.STEP_TIMEOUT))
+                results.passed(feature, await asyncio.wait_for(step(daemon, peer), node.timeout(feature)))
+            except node.Absent as reason:
+                results.absent(feature, str(reason))
             except DaemonError as error:
                 if "protocols not supported" in str(error):
                     results.absent(feature, f"the listener refuses the protocol: {error}")
@@ -138,6 +175,7 @@ async def _dial(binary: Path, address: str) -> int:
             except Exception as error:
                 results.failed(feature, error)
         results.absent(node.HALF_CLOSE, _NO_HALF_CLOSE)
+        results.absent(node.PERF, _NO_PERF)
         try:
             results.passed(node.WRONG_ID, await asyncio.wait_for(_wrong_id(daemon, transport), node.STEP_TIMEOUT))
         except Exception as error:
@@ -150,7 +188,7 @@ def main() -> int:
     binary = Path(os.environ["P2PD"])
     if arguments.command == "listen":
         return asyncio.run(_listen(binary))
-    return asyncio.run(_dial(binary, arguments.address))
+    return asyncio.run(_dial(binary, arguments.address, arguments.large))
 
 
 if __name__ == "__main__":

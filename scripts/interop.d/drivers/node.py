@@ -3,11 +3,20 @@
 Every node, ours included, speaks the same two commands:
 
     NODE listen        prints `absent FEATURE REASON` for what it cannot serve, then `listening ADDR` (with /p2p/ID),
-                       and serves until SIGTERM or SIGINT
+                       and serves until SIGTERM or SIGINT; then it may print an object as below, with what only the
+                       listening side can see
     NODE dial ADDR     uses every feature of the peer at ADDR and prints one JSON object:
                        {"results": {FEATURE: {"status": "pass"|"fail"|"absent", "detail": TEXT}}}
+                       `--large N`: how many bytes go each way in `large`; a quarter of it in `perf`
 
 `absent` means that one of the two has no such thing; the detail is the proof.
+
+`reset`, `reset-back` and `agent` use a protocol of their own, CONTROL_PROTOCOL; each stream begins with one line:
+
+    reset CODE         the listener answers `code N`, the code it is going to use, waits for a line, resets with it
+    await-reset        the listener answers `ready` and reads until the dialer resets the stream
+    seen               the listener answers how that stream ended, once it has: `reset N`, or something else
+    identify           the listener identifies the dialer and answers with its protocol version, a tab, its agent
 """
 
 from __future__ import annotations
@@ -21,19 +30,44 @@ from dataclasses import dataclass, field
 
 from wire import Identify
 
-HANDSHAKE, IDENTIFY, PING, ECHO, BIG_ECHO, HALF_CLOSE, WRONG_ID = FEATURES = (
+(
+    HANDSHAKE,
+    IDENTIFY,
+    PING,
+    ECHO,
+    BIG_ECHO,
+    HALF_CLOSE,
+    STREAMS,
+    RESET,
+    RESET_BACK,
+    LARGE,
+    PERF,
+    AGENT,
+    WRONG_ID,
+) = FEATURES = (
     "handshake",
     "identify",
     "ping",
     "echo",
     "echo-1MiB",
     "half-close",
+    "100-streams",
+    "reset",
+    "reset-back",
+    "large",
+    "perf",
+    "agent",
     "wrong-id",
 )
+
+OWN_STREAMS = (ECHO, BIG_ECHO, HALF_CLOSE, STREAMS, RESET, RESET_BACK, LARGE, PERF)
+"""What takes streams of a protocol that is not built in."""
 
 ECHO_PROTOCOL = "/echo/1.0.0"
 IDENTIFY_PROTOCOL = "/ipfs/id/1.0.0"
 PING_PROTOCOL = "/ipfs/ping/1.0.0"
+PERF_PROTOCOL = "/perf/1.0.0"
+CONTROL_PROTOCOL = "/interop-control/1.0.0"
 
 OTHER_PEER = "12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN"
 """Somebody who is never there: a dialer that expects this peer has to refuse the listener (`wrong-id`)."""
@@ -43,8 +77,26 @@ PING_SIZE = 32
 ECHO_LINE = b"the quick brown fox\n"
 BIG_ECHO_SIZE = 1 << 20
 HALF_CLOSE_SIZE = 64 << 10
+LARGE_BLOCK = 64 << 10
+LARGE_BLOCKS_AHEAD = 16
+"""How many blocks may be on the way in `large`: py-libp2p drops without a word what it has received and nobody has
+read yet, above 2 MiB a stream."""
+STREAM_COUNT = 100
+STREAM_SIZE = 1000
+RESET_CODE = 42
+"""The code of a dialer's reset."""
+RESET_BACK_CODE = 66
+"""The code that a dialer asks of a listener."""
 STEP_TIMEOUT = 20.0
 """Seconds a single feature may take."""
+LARGE_TIMEOUT = 90.0
+"""Seconds that LARGE and PERF may take."""
+LINE_LIMIT = 1024
+"""The longest line of CONTROL_PROTOCOL."""
+
+
+def timeout(feature: str) -> float:
+    return LARGE_TIMEOUT if feature in (LARGE, PERF) else STEP_TIMEOUT
 
 
 class Absent(Exception):
@@ -67,12 +119,15 @@ class Results:
     def absent(self, feature: str, detail: str) -> None:
         self.cells[feature] = {"status": "absent", "detail": detail}
 
+    def print(self) -> None:
+        print(json.dumps({"results": self.cells}), flush=True)
+
     def finish(self) -> int:
-        """Prints the object; returns the exit status."""
+        """Prints the object with every feature in it; returns the exit status."""
         for feature in FEATURES:
             if feature not in self.cells:
                 self.failed(feature, "not reached")
-        print(json.dumps({"results": self.cells}), flush=True)
+        self.print()
         return 1 if any(cell["status"] == "fail" for cell in self.cells.values()) else 0
 
 
@@ -101,6 +156,21 @@ def check_identify(seen: Identify, expected_peer: str) -> str:
     return f"{seen.agent}, {len(seen.protocols)} protocols, observed {seen.observed}, {record}"
 
 
+def check_announced(protocol_version: str, agent: str) -> str:
+    """Raises unless the peer announces what it was configured with, where the harness says what that is."""
+    wanted = os.environ.get("INTEROP_PROTOCOL_VERSION", protocol_version), os.environ.get("INTEROP_AGENT", agent)
+    if (protocol_version, agent) != wanted:
+        raise ValueError(f"the peer announces {protocol_version!r}, {agent!r}; it is configured with {wanted}")
+    return f"{agent}, protocol version {protocol_version}"
+
+
+def check_reset(seen: str, code: int, *, role: str = "listener") -> str:
+    """Raises unless the other side saw the reset and its code."""
+    if seen != f"reset {code}":
+        raise ValueError(f"reset with code {code}, the {role} saw: {seen}")
+    return f"the {role} saw code {code}"
+
+
 def random_bytes(count: int) -> bytes:
     return os.urandom(count)
 
@@ -126,4 +196,5 @@ def arguments(description: str) -> argparse.Namespace:
     commands.add_parser("listen", help="serve until SIGTERM")
     dial = commands.add_parser("dial", help="use every feature of a peer")
     dial.add_argument("address", help="multiaddr ending in /p2p/ID")
+    dial.add_argument("--large", type=int, default=16 << 20, help="how many bytes go each way in `large`")
     return parser.parse_args()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import socket
+import sys
 import tempfile
 import urllib.request
 from collections.abc import Awaitable, Callable
@@ -19,7 +20,8 @@ import wire
 
 _IDENTIFY, _CONNECT, _STREAM_OPEN, _STREAM_HANDLER = 0, 1, 2, 3
 
-Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter, str], Awaitable[None]]
+"""Gets a stream's two halves and the peer's ID."""
 
 
 class DaemonError(Exception):
@@ -125,9 +127,11 @@ class Daemon:
         path = self._folder / f"handler-{len(self._servers)}.sock"
 
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await _read_message(reader)
+            info = await _read_message(reader)
             try:
-                await handler(reader, writer)
+                await handler(reader, writer, wire.base58_encode(next(wire.nested(info, 1))))
+            except Exception as error:
+                print(f"{protocol}: {error!r}", file=sys.stderr, flush=True)
             finally:
                 writer.close()
 

@@ -9,23 +9,16 @@ from collections.abc import Awaitable, Callable
 
 import node
 import trio
-import wire
 from libp2p import new_host
 from libp2p.abc import IHost, INetStream
 from libp2p.crypto.ed25519 import create_new_key_pair
 from libp2p.custom_types import TProtocol
-from libp2p.host.exceptions import StreamFailure
-from libp2p.network.stream.exceptions import StreamEOF, StreamReset
 from libp2p.peer.id import ID
 from libp2p.peer.peerinfo import info_from_p2p_addr
-from libp2p.stream_muxer.exceptions import MuxedStreamEOF
-from libp2p.transport.quic.exceptions import QUICStreamClosedError
+from libp2p.perf.perf_service import PerfService
 from multiaddr import Multiaddr
-
-_BLOCK = 64 << 10
-_IDENTIFY_ATTEMPTS = 20
-"""go-libp2p answers identify with message, FIN and STOP_SENDING at once. py-libp2p drops its own outgoing stream at
-STOP_SENDING, and loses the answer when it was not yet reading it: about one time in three."""
+from py_control import Control, identify, reset, reset_back
+from py_io import open_stream, read, read_exactly, read_to_end
 
 
 def _host() -> IHost:
@@ -33,43 +26,9 @@ def _host() -> IHost:
     return new_host(key_pair=create_new_key_pair(), enable_quic=True, enable_tcp=False)
 
 
-async def _read(stream: INetStream) -> bytes:
-    """The next bytes, or nothing at the end of the stream.
-
-    Two things about py-libp2p: it may report the end with the last bytes still in its hands, when they came while it
-    looked; and once both ends have finished its host calls that a reset. The stream underneath knows better on both.
-    """
-    try:
-        return await stream.read(_BLOCK)
-    except (StreamEOF, StreamReset):
-        muxed = stream.muxed_stream
-        if muxed.is_reset():  # type: ignore[attr-defined]
-            raise
-        try:
-            return await muxed.read(_BLOCK)
-        except (MuxedStreamEOF, QUICStreamClosedError):
-            return b""
-
-
-async def _read_to_end(stream: INetStream) -> bytes:
-    received = bytearray()
-    while block := await _read(stream):
-        received += block
-    return bytes(received)
-
-
-async def _read_exactly(stream: INetStream, count: int) -> bytes:
-    received = bytearray()
-    while len(received) < count:
-        if not (block := await stream.read(count - len(received))):
-            raise EOFError(f"the stream ended after {len(received)} of {count} bytes")
-        received += block
-    return bytes(received)
-
-
 async def _echo(stream: INetStream) -> None:
     try:
-        while block := await _read(stream):
+        while block := await read(stream):
             await stream.write(block)
         await stream.close_write()
     except Exception as error:
@@ -87,22 +46,12 @@ async def _listen() -> int:
     host = _host()
     async with host.run(listen_addrs=[Multiaddr("/ip4/127.0.0.1/udp/0/quic-v1")]):
         host.set_stream_handler(TProtocol(node.ECHO_PROTOCOL), _echo)
+        host.set_stream_handler(TProtocol(node.CONTROL_PROTOCOL), Control(host).serve)
+        await PerfService(host).start()
         for address in host.get_transport_addrs():
             node.announce(f"{address}/p2p/{host.get_id()}")
         await _until_signalled()
     return 0
-
-
-async def _open(host: IHost, peer: ID, protocol: str) -> INetStream:
-    try:
-        return await host.new_stream(peer, [TProtocol(protocol)])
-    except Exception as error:
-        reason: BaseException | None = error
-        while reason:
-            if "protocol" in str(reason).lower() and "not supported" in str(reason).lower():
-                raise node.Absent(f"the listener refuses {protocol}: {reason}") from error
-            reason = reason.__cause__ or reason.__context__
-        raise
 
 
 async def _identify(host: IHost, peer: ID) -> str:
@@ -111,25 +60,8 @@ async def _identify(host: IHost, peer: ID) -> str:
             break
         await trio.sleep(0.1)
     own = "its own service too" if known else "its own service lost the answer"
-    for attempt in range(1, _IDENTIFY_ATTEMPTS + 1):
-        try:
-            seen = await _ask_identify(host, peer)
-            return f"{node.check_identify(seen, str(peer))}, attempt {attempt}, {own}"
-        except (StreamFailure, EOFError) as error:
-            node.log(f"identify, attempt {attempt}: {error!r}")
-    raise EOFError(f"no answer in {_IDENTIFY_ATTEMPTS} attempts")
-
-
-async def _ask_identify(host: IHost, peer: ID) -> wire.Identify:
-    stream = await _open(host, peer, node.IDENTIFY_PROTOCOL)
-    data = await _read_to_end(stream)
-    await stream.close()
-    if not data:
-        raise EOFError("the stream ended before the answer")
-    size, start = wire.decode_uvarint(data)
-    if len(data) != start + size:
-        raise ValueError(f"identify announces {size} bytes and carries {len(data) - start}")
-    return wire.Identify.decode(data[start:])
+    seen, attempt = await identify(host, peer)
+    return f"{node.check_identify(seen, str(peer))}, attempt {attempt}, {own}"
 
 
 def _known_protocols(host: IHost, peer: ID) -> list[str]:
@@ -140,12 +72,12 @@ def _known_protocols(host: IHost, peer: ID) -> list[str]:
 
 
 async def _ping(host: IHost, peer: ID) -> str:
-    stream = await _open(host, peer, node.PING_PROTOCOL)
+    stream = await open_stream(host, peer, node.PING_PROTOCOL)
     times = []
     for _ in range(node.PING_COUNT):
         payload, begun = node.random_bytes(node.PING_SIZE), time.monotonic()
         await stream.write(payload)
-        if await _read_exactly(stream, node.PING_SIZE) != payload:
+        if await read_exactly(stream, node.PING_SIZE) != payload:
             raise ValueError("ping came back changed")
         times.append(time.monotonic() - begun)
     await stream.close()
@@ -162,28 +94,71 @@ async def _echo_big(host: IHost, peer: ID) -> str:
 
 async def _round_trip(host: IHost, peer: ID, sent: bytes) -> str:
     """Sends and reads at once; closes when all is back."""
-    stream = await _open(host, peer, node.ECHO_PROTOCOL)
-    received = b""
+    stream = await open_stream(host, peer, node.ECHO_PROTOCOL)
+    credits = trio.Semaphore(node.LARGE_BLOCKS_AHEAD)
+    received = bytearray()
 
-    async def read() -> None:
-        nonlocal received
-        received = await _read_exactly(stream, len(sent))
+    async def receive() -> None:
+        while rest := len(sent) - len(received):
+            received.extend(await read_exactly(stream, min(rest, node.LARGE_BLOCK)))
+            credits.release()
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(read)
-        await stream.write(sent)
+        nursery.start_soon(receive)
+        for start in range(0, len(sent), node.LARGE_BLOCK):
+            await credits.acquire()
+            await stream.write(sent[start : start + node.LARGE_BLOCK])
     await stream.close()
-    return node.check_echo(sent, received)
+    return node.check_echo(sent, bytes(received))
 
 
 async def _half_close(host: IHost, peer: ID) -> str:
-    stream = await _open(host, peer, node.ECHO_PROTOCOL)
+    stream = await open_stream(host, peer, node.ECHO_PROTOCOL)
     sent = node.random_bytes(node.HALF_CLOSE_SIZE)
     await stream.write(sent)
     await stream.close_write()
-    received = await _read_to_end(stream)
+    received = await read_to_end(stream)
     await stream.close()
     return node.check_echo(sent, received) + " read after our FIN, then the peer's"
+
+
+async def _hundred_streams(host: IHost, peer: ID) -> str:
+    """Opens all, sends a byte each way on each, and only then uses and closes them."""
+    streams: list[INetStream] = []
+
+    async def open_one() -> None:
+        streams.append(stream := await open_stream(host, peer, node.ECHO_PROTOCOL))
+        await _exchange(stream, b"1")
+
+    async def use(stream: INetStream) -> None:
+        await _exchange(stream, node.random_bytes(node.STREAM_SIZE))
+        await stream.close()
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(node.STREAM_COUNT):
+            nursery.start_soon(open_one)
+    async with trio.open_nursery() as nursery:
+        for stream in streams:
+            nursery.start_soon(use, stream)
+    return f"{len(streams)} open at once, {node.STREAM_SIZE} bytes each way on each"
+
+
+async def _exchange(stream: INetStream, sent: bytes) -> None:
+    await stream.write(sent)
+    node.check_echo(sent, await read_exactly(stream, len(sent)))
+
+
+async def _perf(host: IHost, address: str, size: int) -> str:
+    service, begun = PerfService(host), time.monotonic()
+    async for output in service.measure_performance(Multiaddr(address), size, size):
+        if output["type"] == "final" and (output["upload_bytes"], output["download_bytes"]) == (size, size):
+            return f"{size} bytes each way in {time.monotonic() - begun:.1f} s"
+    raise ValueError("perf ended without its final result")
+
+
+async def _agent(host: IHost, peer: ID) -> str:
+    seen, _ = await identify(host, peer)
+    return node.check_announced(seen.protocol_version, seen.agent)
 
 
 _STEPS: dict[str, Callable[[IHost, ID], Awaitable[str]]] = {
@@ -192,11 +167,20 @@ _STEPS: dict[str, Callable[[IHost, ID], Awaitable[str]]] = {
     node.ECHO: _echo_line,
     node.BIG_ECHO: _echo_big,
     node.HALF_CLOSE: _half_close,
+    node.STREAMS: _hundred_streams,
+    node.RESET: reset,
+    node.RESET_BACK: reset_back,
+    node.AGENT: _agent,
 }
 
 
-async def _dial(address: str) -> int:
+async def _dial(address: str, large: int) -> int:
     results = node.Results()
+    steps = {
+        **_STEPS,
+        node.LARGE: lambda host, peer: _round_trip(host, peer, node.random_bytes(large)),
+        node.PERF: lambda host, _: _perf(host, address, large // 4),
+    }
     info = info_from_p2p_addr(Multiaddr(address))
     host = _host()
     async with host.run(listen_addrs=[]):
@@ -208,9 +192,9 @@ async def _dial(address: str) -> int:
         except Exception as error:
             results.failed(node.HANDSHAKE, error)
             return results.finish()
-        for feature, step in _STEPS.items():
+        for feature, step in steps.items():
             try:
-                with trio.fail_after(node.STEP_TIMEOUT):
+                with trio.fail_after(node.timeout(feature)):
                     results.passed(feature, await step(host, info.peer_id))
             except node.Absent as reason:
                 results.absent(feature, str(reason))
@@ -225,7 +209,7 @@ def main() -> int:
     arguments = node.arguments(__doc__ or "")
     if arguments.command == "listen":
         return trio.run(_listen)
-    return trio.run(_dial, arguments.address)
+    return trio.run(_dial, arguments.address, arguments.large)
 
 
 if __name__ == "__main__":

@@ -86,11 +86,53 @@ def _wait(what: str, probe: Callable[[], object | None]) -> object:
 def _listen() -> int:
     log = _Log()
     swarm = _swarm([])
+    seen = _Seen(swarm)
     node.announce(log.address())
     signal.sigwait({signal.SIGTERM, signal.SIGINT})
+    seen.report()
     for peer in swarm.get_all_peers():
         node.log(f"still connected to {peer}: {_describe(swarm.get_peer_info(peer))}")
     return 0
+
+
+class _Seen:
+    """Watches for the dialer's identify: lattica forgets it when the connection ends."""
+
+    def __init__(self, swarm: LatticaSDK) -> None:
+        self._swarm = swarm
+        self._info: PeerInfo | None = None
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def _watch(self) -> None:
+        while self._info is None:
+            for peer in self._swarm.get_all_peers():
+                info = _known(self._swarm, peer)
+                if info and info.protocols:
+                    self._info = info
+            time.sleep(0.05)
+
+    def report(self) -> None:
+        """Prints what only this side knows."""
+        results = node.Results()
+        if self._info:
+            _judge_agent(results, self._info)
+        else:
+            results.failed(node.AGENT, "rust-libp2p did not identify the dialer")
+        results.print()
+
+
+def _known(swarm: LatticaSDK, peer: str) -> PeerInfo | None:
+    try:
+        return swarm.get_peer_info(peer)
+    except Exception:  # the SDK raises while it knows nothing yet
+        return None
+
+
+def _judge_agent(results: node.Results, info: PeerInfo) -> None:
+    try:
+        results.passed(node.AGENT, node.check_announced(info.protocol_version, info.agent_version))
+    except ValueError as error:
+        results.failed(node.AGENT, error)
 
 
 def _describe(info: PeerInfo | None) -> str:
@@ -145,7 +187,11 @@ def _dial(address: str) -> int:
             results.passed(feature, step(swarm, peer))
         except Exception as error:
             results.failed(feature, error)
-    for feature in (node.ECHO, node.BIG_ECHO, node.HALF_CLOSE):
+    if info := _known(swarm, peer):
+        _judge_agent(results, info)
+    else:
+        results.failed(node.AGENT, "not identified")
+    for feature in node.OWN_STREAMS:
         results.absent(feature, _no_streams())
     results.absent(node.WRONG_ID, "lattica does not say why a dial failed")
     return results.finish()

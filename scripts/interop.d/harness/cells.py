@@ -4,7 +4,32 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-FEATURES = ("handshake", "identify", "ping", "echo", "echo-1MiB", "half-close", "wrong-id")
+FEATURES = (
+    "handshake",
+    "identify",
+    "ping",
+    "echo",
+    "echo-1MiB",
+    "half-close",
+    "100-streams",
+    "reset",
+    "reset-back",
+    "large",
+    "perf",
+    "agent",
+    "wrong-id",
+)
+MEANING = {
+    "echo-1MiB": "sent and read at once",
+    "half-close": "all is sent, then our FIN, and only then is the answer read",
+    "100-streams": "open at once, each with its own bytes",
+    "reset": "the listener sees the dialer's reset with its code",
+    "reset-back": "the dialer sees the listener's reset with its code",
+    "large": "16 MiB each way at once (4 MiB where packets are lost), SHA-256 or every byte compared",
+    "perf": "/perf/1.0.0, a quarter of that up and then down",
+    "agent": "protocolVersion and agentVersion arrive as configured",
+    "wrong-id": "a listener with another peer ID is refused",
+}
 
 PASS, FAIL, ABSENT = "pass", "fail", "absent"
 
@@ -23,12 +48,20 @@ class Row:
 
     listener: str
     dialer: str
+    path: str = ""
+    """What lies between the two; empty for nothing."""
+    traffic: str = ""
+    """What came through there."""
     cells: dict[str, Cell] = field(default_factory=dict)
     error: str = ""
     """What went wrong beside the features: a process that did not start, did not end, or ended with an error."""
     output: dict[str, str] = field(default_factory=dict)
     """The last lines of each process, by its role."""
     seconds: float = 0.0
+
+    @property
+    def name(self) -> str:
+        return f"{self.dialer} → {self.listener}" + (f", {self.path}" if self.path else "")
 
     @property
     def failed(self) -> bool:

@@ -5,15 +5,20 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path as File
 
 import isolate
 import pair
 import report
+import versions
+from cells import Row
+from forwarder import Path
 from install import InstallError
 from peers import PEERS, Peer, swift
 
 _INSIDE = "--inside-namespace"
+_LOSSY_AT_ONCE = 3
 
 
 def _arguments() -> argparse.Namespace:
@@ -25,7 +30,13 @@ def _arguments() -> argparse.Namespace:
         "--drivers-only", action="store_true", help="only the peers among themselves: proves the drivers"
     )
     parser.add_argument("--install-only", action="store_true", help="install the peers and stop")
-    parser.add_argument("--node", type=Path, help="our node, built")
+    parser.add_argument(
+        "--loss", type=float, metavar="PERCENT",
+        help="each pair once more through a path that loses so much and takes 10 ms each way; 0: not "
+        "(default: 1, with --drivers-only 0)",
+    )  # fmt: skip
+    parser.add_argument("--seed", type=int, default=1, help="decides which datagrams are lost (default: 1)")
+    parser.add_argument("--node", type=File, help="our node, built")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
     parser.add_argument("--verbose", action="store_true", help="print the detail of every cell")
@@ -36,6 +47,10 @@ def _arguments() -> argparse.Namespace:
     for name in arguments.names:
         if name not in PEERS:
             parser.error(f"there is no peer {name!r}; there are: {', '.join(PEERS)}")
+    if arguments.loss is None:
+        arguments.loss = 0.0 if arguments.drivers_only else 1.0
+    if not 0 <= arguments.loss < 50:
+        parser.error("--loss is a percentage from 0 to 50")
     if arguments.check:
         raise SystemExit(0)
     if arguments.node and not os.access(arguments.node, os.X_OK):
@@ -62,10 +77,19 @@ def _accepts(one: Peer, other: Peer) -> bool:
     return one.talks_to is None or other.name in one.talks_to
 
 
+def _run(listener: Peer, dialer: Peer, path: Path | None) -> Row:
+    row = pair.run(listener, dialer, path)
+    outcome = "FAILED" if row.failed else "ok"
+    print(f"interop: {row.name}: {outcome}, {row.seconds:.1f} s", file=sys.stderr, flush=True)
+    return row
+
+
 def main() -> int:
     arguments = _arguments()
     try:
         peers = [PEERS[name]() for name in arguments.names]
+        if not arguments.drivers_only:
+            versions.install()
     except InstallError as error:
         print(f"interop: {error}", file=sys.stderr)
         return 1
@@ -82,20 +106,23 @@ def main() -> int:
         print(f"interop: 'unshare --net' is not allowed here; --peers {rest} works without", file=sys.stderr)
         return 1
 
-    rows = []
-    for listener, dialer in _pairs(arguments, peers):
-        row = pair.run(listener, dialer)
-        rows.append(row)
-        outcome = "FAILED" if row.failed else "ok"
-        print(f"interop: {dialer.name} → {listener.name}: {outcome}, {row.seconds:.1f} s", file=sys.stderr, flush=True)
+    rows = [_run(listener, dialer, None) for listener, dialer in _pairs(arguments, peers)]
+    if arguments.loss:
+        # These mostly wait, so they may do so together.
+        path = Path(arguments.loss, seed=arguments.seed)
+        with ThreadPoolExecutor(_LOSSY_AT_ONCE) as pool:
+            rows += pool.map(lambda both: _run(*both, path), _pairs(arguments, peers))
+    checks = [] if arguments.drivers_only else versions.run(arguments.node)
+    for check in checks:
+        print(f"interop: {check.name}: {check.cell.status}", file=sys.stderr, flush=True)
     named = peers if arguments.drivers_only else [swift(arguments.node), *peers]
     if arguments.json:
-        print(report.as_json(rows, named))
+        print(report.as_json(rows, checks, named))
     elif arguments.markdown:
-        print(report.markdown(rows, named))
+        print(report.markdown(rows, checks, named))
     else:
-        print(report.text(rows, named, arguments.verbose))
-    return 1 if any(row.failed for row in rows) else 0
+        print(report.text(rows, checks, named, arguments.verbose))
+    return 1 if any(outcome.failed for outcome in (*rows, *checks)) else 0
 
 
 if __name__ == "__main__":

@@ -6,46 +6,57 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from cells import ABSENT, FAIL, FEATURES, PASS, Row
+from cells import ABSENT, FAIL, FEATURES, MEANING, PASS, Row
 from peers import Peer
+from versions import MEANING as VERSIONS
+from versions import Check
 
 _TEXT = {PASS: "pass", FAIL: "FAIL", ABSENT: "none"}
 _MARKDOWN = {PASS: "✅", FAIL: "❌", ABSENT: "–"}
 
 
-def _pair(row: Row) -> str:
-    return f"{row.dialer} → {row.listener}"
-
-
 def _notes(rows: Sequence[Row]) -> list[str]:
     """Why a cell says that there is no such thing: each reason once, with the cells it holds for."""
-    reasons: dict[str, list[str]] = {}
+    reasons: dict[str, dict[str, list[str]]] = {}
     for row in rows:
-        for feature, cell in row.cells.items():
+        for feature in FEATURES:
+            cell = row.cells[feature]
             if cell.status == ABSENT:
-                reasons.setdefault(cell.detail, []).append(f"{_pair(row)} {feature}")
-    return [f"{', '.join(cells)}: {reason}" for reason, cells in reasons.items()]
+                features = reasons.setdefault(cell.detail, {}).setdefault(f"{row.dialer} → {row.listener}", [])
+                if feature not in features:
+                    features.append(feature)
+    return [
+        "; ".join(f"{pair} {', '.join(features)}" for pair, features in pairs.items()) + f": {reason}"
+        for reason, pairs in reasons.items()
+    ]
 
 
-def text(rows: Sequence[Row], peers: Sequence[Peer], verbose: bool) -> str:
-    width = max(len(_pair(row)) for row in rows)
+def text(rows: Sequence[Row], checks: Sequence[Check], peers: Sequence[Peer], verbose: bool) -> str:
+    width = max(len(row.name) for row in rows)
     lines = ["dialer → listener".ljust(max(width, 17)) + "  " + "  ".join(FEATURES) + "  seconds"]
     for row in rows:
         cells = "  ".join(_TEXT[row.cells[name].status].ljust(len(name)) for name in FEATURES)
-        lines.append(f"{_pair(row).ljust(max(width, 17))}  {cells}  {row.seconds:7.1f}")
+        lines.append(f"{row.name.ljust(max(width, 17))}  {cells}  {row.seconds:7.1f}")
     lines += ["", "over /quic-v1 on loopback:"] + [f"  {peer.name}: {peer.label}" for peer in peers]
     if notes := _notes(rows):
         lines += ["none: one of the two has no such thing"] + [f"  {note}" for note in notes]
+    if checks:
+        lines += ["", "QUIC versions that one side lacks:"]
+        for check in checks:
+            lines += [f"  {_TEXT[check.cell.status]}  {check.name.ljust(18)}  {VERSIONS[check.name]}"]
+            if verbose or check.failed:
+                lines += [f"        {check.cell.detail}"]
     if verbose:
         for row in rows:
-            lines += ["", _pair(row)]
+            lines += ["", row.name + (f" ({row.traffic})" if row.traffic else "")]
             cells = ((name, row.cells[name]) for name in FEATURES)
-            lines += [f"  {name.ljust(10)} {cell.status.ljust(6)} {cell.detail}" for name, cell in cells]
+            lines += [f"  {name.ljust(11)} {cell.status.ljust(6)} {cell.detail}" for name, cell in cells]
     for row in rows:
         if row.failed:
             lines += ["", *_failure(row)]
     counts = {
         status: sum(cell.status == status for row in rows for cell in row.cells.values())
+        + sum(check.cell.status == status for check in checks)
         for status in (PASS, FAIL, ABSENT)
     }
     broken = sum(bool(row.error) for row in rows)
@@ -54,7 +65,7 @@ def text(rows: Sequence[Row], peers: Sequence[Peer], verbose: bool) -> str:
 
 
 def _failure(row: Row) -> list[str]:
-    lines = [f"FAIL {_pair(row)}" + (f": {row.error}" if row.error else "")]
+    lines = [f"FAIL {row.name}" + (f": {row.error}" if row.error else "")]
     lines += [f"  {name}: {cell.detail}" for name, cell in row.cells.items() if cell.status == FAIL]
     for role, output in row.output.items():
         name = row.dialer if role == "dialer" else row.listener
@@ -63,23 +74,28 @@ def _failure(row: Row) -> list[str]:
     return lines
 
 
-def markdown(rows: Sequence[Row], peers: Sequence[Peer]) -> str:
+def markdown(rows: Sequence[Row], checks: Sequence[Check], peers: Sequence[Peer]) -> str:
     lines = ["| dialer → listener | " + " | ".join(FEATURES) + " |", "|---|" + ":-:|" * len(FEATURES)]
     for row in rows:
-        lines.append(f"| {_pair(row)} | " + " | ".join(_MARKDOWN[row.cells[name].status] for name in FEATURES) + " |")
+        lines.append(f"| {row.name} | " + " | ".join(_MARKDOWN[row.cells[name].status] for name in FEATURES) + " |")
     lines += ["", ", ".join(f"{peer.name}: {peer.label}" for peer in peers) + "; over `/quic-v1`."]
+    lines += ["", "; ".join(f"**{name}**: {meaning}" for name, meaning in MEANING.items()) + "."]
     if notes := _notes(rows):
         lines += ["", "–: one of the two has no such thing."] + [f"- {note}" for note in notes]
+    if checks:
+        lines += ["", "| QUIC versions that one side lacks | | what came of it |", "|---|:-:|---|"]
+        lines += [f"| {VERSIONS[one.name]} | {_MARKDOWN[one.cell.status]} | {one.cell.detail} |" for one in checks]
     return "\n".join(lines)
 
 
-def as_json(rows: Sequence[Row], peers: Sequence[Peer]) -> str:
+def as_json(rows: Sequence[Row], checks: Sequence[Check], peers: Sequence[Peer]) -> str:
     return json.dumps(
         {
             "transport": "quic-v1",
             "peers": {peer.name: peer.label for peer in peers},
             "rows": [asdict(row) for row in rows],
-            "failed": any(row.failed for row in rows),
+            "versions": [asdict(check) for check in checks],
+            "failed": any(outcome.failed for outcome in (*rows, *checks)),
         },
         indent=2,
     )

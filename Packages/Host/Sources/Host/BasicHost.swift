@@ -7,7 +7,7 @@ import Synchronization
 /// A libp2p peer: it listens, dials, agrees on protocols and runs their handlers.
 ///
 /// Everything a host does on its own runs in the task that called ``run()``, as child tasks: one for each listener, each
-/// connection and each inbound stream. Use ``withHost(identity:transports:listen:configuration:logger:_:)``, which runs
+/// connection and each inbound stream. Use ``withHost(identity:transports:listen:configuration:logger:isolation:_:)``, which runs
 /// it and closes everything at the end, or call ``run()`` in a task of your own, as a service does.
 ///
 /// All methods throw ``HostError`` unless they say something else. Safe to use from many tasks.
@@ -15,7 +15,7 @@ public final class BasicHost: Sendable {
     typealias Job = @Sendable () async -> Void
 
     enum Phase: Sendable {
-        case idle, running, closing, closed
+        case idle, running, draining, closing, closed
     }
 
     /// What callers of a dial share.
@@ -33,12 +33,17 @@ public final class BasicHost: Sendable {
         var turn = 0
         var dials: [DialKey: SharedDial] = [:]
         var handlers = HandlerRegistry()
+        var work = HandlersAtWork()
         var pingSlots: [PeerID: (semaphore: AsyncSemaphore, users: Int)] = [:]
         var backOff = DialBackOff()
+        var blackHoles: BlackHoleDetector
         var protections: [PeerID: Set<String>] = [:]
+        var values: [PeerID: [String: Int]] = [:]
+        var isTrimScheduled = false
         var isPushNeeded = false
         var isPushing = false
         var recordSequence: UInt64 = 0
+        var observed = ObservedAddresses()
     }
 
     /// Who this host is.
@@ -52,9 +57,10 @@ public final class BasicHost: Sendable {
 
     let transports: [any Transport]
     let logger: Logger
-    let metrics = HostMetrics()
-    let hub = EventHub()
-    let state = Mutex(State())
+    let metrics: HostMetrics
+    let resources: ResourceAccounts
+    let hub: EventHub
+    let state: Mutex<State>
     let jobs: AsyncStream<Job>
     let jobInput: AsyncStream<Job>.Continuation
     let whenClosed = SharedResult<Void>()
@@ -81,9 +87,16 @@ public final class BasicHost: Sendable {
         var logger = logger
         logger[metadataKey: "local"] = "\(identity.peerID)"
         self.logger = logger
+        state = Mutex(State(blackHoles: BlackHoleDetector(configuration.connections.blackHoleDetection)))
+        let metrics = configuration.metricsFactory.map(HostMetrics.init) ?? HostMetrics()
+        self.metrics = metrics
+        hub = EventHub(dropped: metrics.eventsDropped)
+        resources = ResourceAccounts(configuration) { metrics.refused($0) }
         peerStore = PeerStore(
             capacity: configuration.rememberedPeers,
-            byteLimit: configuration.rememberedBytes
+            byteLimit: configuration.rememberedBytes,
+            lifetime: configuration.rememberedFor,
+            clock: configuration.clock
         )
         (jobs, jobInput) = AsyncStream.makeStream(of: Job.self)
         // An interest that never ends: the wait for the end is not given up when a waiting task is cancelled.
@@ -95,7 +108,7 @@ public final class BasicHost: Sendable {
 
     /// Runs the host until it is closed or the task is cancelled; then everything is closed.
     ///
-    /// When the host runs already, as inside ``withHost(identity:transports:listen:configuration:logger:_:)``, it only
+    /// When the host runs already, as inside ``withHost(identity:transports:listen:configuration:logger:isolation:_:)``, it only
     /// waits for that.
     ///
     /// - Throws: ``HostError/Code/closed`` when the host was closed before.
@@ -106,7 +119,7 @@ public final class BasicHost: Sendable {
         }
         switch phase {
         case .idle: await supervise()
-        case .running, .closing:
+        case .running, .draining, .closing:
             guard whenClosed.join() else { return }
             try? await whenClosed.wait()
         case .closed: throw Self.closedError
@@ -214,7 +227,17 @@ public final class BasicHost: Sendable {
     }
 
     /// What happens to the host from now on.
-    public func events() -> HostEvents { hub.subscribe() }
+    ///
+    /// - Parameter limit: How many events may wait to be read, at least 1. Beyond, the oldest are lost and counted by
+    ///   ``HostEvents/dropped``.
+    public func events(buffering limit: Int = 256) -> HostEvents { hub.subscribe(buffering: limit) }
+
+    /// Tells a function each event from now on, at once and on whatever task brings it about: it must not take long. No
+    /// event is lost.
+    ///
+    /// - Returns: What ends it. Letting go of it does not; the end of the host does.
+    @discardableResult
+    public func notify(_ notifiee: @escaping @Sendable (HostEvent) -> Void) -> HostNotifiee { hub.add(notifiee) }
 
     // MARK: Handlers
 
@@ -278,6 +301,7 @@ public final class BasicHost: Sendable {
 ///   - listen: What to listen on before `body` starts.
 ///   - configuration: See ``HostConfiguration``.
 ///   - logger: Where to log.
+///   - isolation: Where `body` runs; the caller's, unless told otherwise.
 ///   - body: What to do with the host. When it returns or throws, the host is closed.
 /// - Throws: What `body` throws; ``HostError`` or the transport's error when listening fails.
 public func withHost<Result>(

@@ -1,3 +1,4 @@
+public import Metrics
 public import Multiaddr
 
 /// What can be set about a host. Every field changes what the host does.
@@ -26,6 +27,9 @@ public struct HostConfiguration: Sendable {
         public var dialBackOff: Duration = .seconds(5)
         /// The longest such pause. 5 min.
         public var longestDialBackOff: Duration = .seconds(300)
+        /// When a network is taken to swallow UDP or IPv6, so that public addresses which need them are not dialled; `nil`
+        /// for never. When nothing else is left of the addresses that a caller named, they are dialled all the same.
+        public var blackHoleDetection: BlackHoleDetection? = BlackHoleDetection()
         /// When and how far the number of connections is cut down. Not at all by default.
         public var trimming: Trimming?
 
@@ -33,8 +37,9 @@ public struct HostConfiguration: Sendable {
         public static let defaults = Connections()
     }
 
-    /// How the number of connections is kept down: above the high water those with the fewest streams are closed, the
-    /// oldest first among equals, until the low water is reached.
+    /// How the number of connections is kept down: above the high water those to the peers of least value are closed (see
+    /// ``BasicHost/setValue(_:of:tag:)``), among equals those with the fewest streams, then the oldest, until the low
+    /// water is reached. Protected peers (``BasicHost/protect(_:tag:)``) keep theirs.
     public struct Trimming: Sendable, Hashable {
         /// How many connections are left.
         public var lowWater: Int
@@ -57,6 +62,9 @@ public struct HostConfiguration: Sendable {
         case roundRobin
         /// The one with the fewest streams in use.
         case leastLoaded
+        /// The one with the shortest round trip; see `MuxedConnection.roundTripTime`. One that was not measured comes
+        /// last, the oldest first among equals.
+        case lowestLatency
     }
 
     /// Streams and the agreement about their protocols.
@@ -92,6 +100,9 @@ public struct HostConfiguration: Sendable {
         public var timeout: Duration = .seconds(5)
         /// Addresses to tell peers beside those listened on.
         public var announcedAddresses: [Multiaddr] = []
+        /// How many peers in different networks must see this host at an address at the same time before it tells others
+        /// that it is reached there. 4, as go-libp2p has it: fewer could agree on a lie, or share a router.
+        public var observersNeeded = 4
 
         /// The defaults.
         public static let defaults = Identify()
@@ -101,6 +112,8 @@ public struct HostConfiguration: Sendable {
     public var gater = ConnectionGater()
     /// Connections.
     public var connections = Connections.defaults
+    /// What may be used at most, by scope.
+    public var limits = ResourceLimits.defaults
     /// Streams.
     public var streams = Streams.defaults
     /// Identify.
@@ -115,6 +128,11 @@ public struct HostConfiguration: Sendable {
     /// Bytes that peers may take which are remembered although they are neither connected nor added by the program,
     /// estimated. Cut down like ``rememberedPeers``. 16 MiB.
     public var rememberedBytes = 16 << 20
+    /// How long a peer is remembered that is neither connected nor added by the program. 24 h: an address that nobody
+    /// answered at for a day is more likely to cost a dial than to lead to the peer.
+    public var rememberedFor: Duration = .seconds(24 * 3600)
+    /// Where the host's metrics go; that of `MetricsSystem` if `nil`. See "Watching a node".
+    public var metricsFactory: (any MetricsFactory)?
     /// What measures every time above. Tests hand in a clock of their own.
     public var clock: any Clock<Duration> = ContinuousClock()
 
@@ -133,13 +151,18 @@ public struct HostConfiguration: Sendable {
             ("streams.outboundNegotiations", streams.outboundNegotiations),
             ("streams.inboundHandlers", streams.inboundHandlers), ("pingStreamsPerPeer", pingStreamsPerPeer),
             ("rememberedPeers", rememberedPeers), ("rememberedBytes", rememberedBytes),
+            ("identify.observersNeeded", identify.observersNeeded),
         ]
         for (name, value) in counts where value < 1 {
             throw HostError(.invalidConfiguration, "\(name) is \(value), but must be at least 1")
         }
+        for (name, value) in limits.counts where value < 0 {
+            throw HostError(.invalidConfiguration, "\(name) is \(value), but must not be negative")
+        }
         let times = [
             ("connections.dialTimeout", connections.dialTimeout),
             ("streams.negotiationTimeout", streams.negotiationTimeout), ("identify.timeout", identify.timeout),
+            ("rememberedFor", rememberedFor),
         ]
         for (name, value) in times where value <= .zero {
             throw HostError(.invalidConfiguration, "\(name) is \(value), but must be above zero")
@@ -152,6 +175,14 @@ public struct HostConfiguration: Sendable {
         ]
         for (name, value) in staggers where value < .zero {
             throw HostError(.invalidConfiguration, "\(name) is \(value), but must not be negative")
+        }
+        if let detection = connections.blackHoleDetection {
+            guard detection.window >= 1, 0...detection.window ~= detection.minimumSuccesses else {
+                throw HostError(
+                    .invalidConfiguration,
+                    "connections.blackHoleDetection needs window >= 1 and 0 <= minimumSuccesses <= window"
+                )
+            }
         }
         if let trimming = connections.trimming {
             guard trimming.lowWater >= 0, trimming.highWater >= trimming.lowWater, trimming.gracePeriod >= .zero else {

@@ -27,10 +27,13 @@ public struct HostError: Error, Sendable {
         public static let dialFailed = Code("dialFailed")
         /// The known addresses failed not long ago; they are not dialled again before some time.
         public static let dialBackOff = Code("dialBackOff")
+        /// The network is taken to swallow what is sent to the known addresses; see ``BlackHoleDetection``.
+        public static let blackHole = Code("blackHole")
         /// The connection gater does not allow it.
         public static let gated = Code("gated")
-        /// Too many connections, in all or with this peer.
-        public static let connectionLimit = Code("connectionLimit")
+        /// A limit of ``ResourceLimits``, or that on connections, does not allow it. ``HostError/cause`` is a
+        /// ``ResourceLimitExceeded``, which names the scope, the limit and the setting.
+        public static let resourceLimit = Code("resourceLimit")
         /// There is no connection to the peer.
         public static let notConnected = Code("notConnected")
         /// The peer speaks none of the protocols proposed.
@@ -47,6 +50,10 @@ public struct HostError: Error, Sendable {
         public static let invalidEnvelope = Code("invalidEnvelope")
         /// A peer answered a ping with the wrong bytes.
         public static let pingFailed = Code("pingFailed")
+        /// A peer sent another number of bytes than a measurement asked for.
+        public static let perfFailed = Code("perfFailed")
+        /// What a host knows could not be read from disk, or not be written to it.
+        public static let storageFailed = Code("storageFailed")
         /// A deadline passed.
         public static let timeout = Code("timeout")
         /// The task was cancelled.
@@ -91,7 +98,7 @@ extension HostError: ClassifiedStreamError {
         switch code {
         case .timeout: .timeout
         case .cancelled: .cancelled
-        case .connectionLimit: .limitExceeded
+        case .resourceLimit: .limitExceeded
         default: (cause as? any ClassifiedStreamError)?.streamFailureKind ?? .other
         }
     }

@@ -76,33 +76,35 @@ import Testing
         }
     }
 
-    @Test func aSharedDialThatFailsIsFollowedByOneToTheOtherAddresses() async throws {
-        let network = MemoryNetwork()
-        let key = PrivateKey.ed25519()
-        let dead: Multiaddr = "/ip4/192.0.2.1/udp/1/quic-v1"
-        let clock = ManualClock()
-        var configuration = HostConfiguration()
-        configuration.clock = clock
-        configuration.identify.runsOnConnect = false
-        let stuck = StuckTransport()
-        let peer = MemoryTransport(identity: key, network: network)
-        let listener = try await peer.listen(on: "/memory/0")
-        let good = try #require(listener.addresses.first)
-        let own = PrivateKey.ed25519()
-        try await withHost(
-            identity: own,
-            transports: [stuck, MemoryTransport(identity: own, network: network)],
-            configuration: configuration
-        ) { host in
-            let first = Task { await code { try await host.connect(to: key.peerID, addresses: [dead]) } }
-            await stuck.waitFor(1)
-            let second = Task { await code { try await host.connect(to: key.peerID, addresses: [good]) } }
-            for _ in 0..<100 { await Task.yield() }
-            await clock.waitForSleepers()
-            clock.advance(by: .seconds(10))
-            #expect(await first.value == .timeout)
-            #expect(await second.value == nil)
-            #expect(host.connectedPeers == [key.peerID])
+    @Test(arguments: TestNetwork.allCases)
+    func aSharedDialThatFailsIsFollowedByOneToTheOtherAddresses(_ kind: TestNetwork) async throws {
+        try await kind.open { network in
+            let key = PrivateKey.ed25519()
+            let dead: Multiaddr = "/ip4/192.0.2.1/udp/1/quic-v1"
+            let clock = ManualClock()
+            var configuration = HostConfiguration()
+            configuration.clock = clock
+            configuration.identify.runsOnConnect = false
+            let stuck = StuckTransport()
+            let peer = try network.transport(key)
+            let listener = try await peer.listen(on: network.anywhere)
+            let good = try #require(listener.addresses.first)
+            let own = PrivateKey.ed25519()
+            try await withHost(
+                identity: own,
+                transports: [stuck, network.transport(own)],
+                configuration: configuration
+            ) { host in
+                let first = Task { await code { try await host.connect(to: key.peerID, addresses: [dead]) } }
+                await stuck.waitFor(1)
+                let second = Task { await code { try await host.connect(to: key.peerID, addresses: [good]) } }
+                for _ in 0..<100 { await Task.yield() }
+                await clock.waitForSleepers()
+                clock.advance(by: .seconds(10))
+                #expect(await first.value == .timeout)
+                #expect(await second.value == nil)
+                #expect(host.connectedPeers == [key.peerID])
+            }
         }
     }
 

@@ -11,8 +11,9 @@ import Testing
 @Suite(.timeLimit(.minutes(1))) struct DialTests {
     let stranger = PrivateKey.ed25519().peerID
 
-    @Test func oneselfIsNotDialled() async throws {
-        try await withTwoHosts { server, client in
+    @Test(arguments: TestNetwork.allCases)
+    func oneselfIsNotDialled(_ network: TestNetwork) async throws {
+        try await withTwoHosts(on: network) { server, client in
             let own = try server.address
             #expect(await code { try await server.connect(to: own) } == .dialSelf)
             #expect(await code { try await server.connect(to: own.withoutPeerID) } == .dialSelf)
@@ -23,25 +24,40 @@ import Testing
         }
     }
 
-    @Test func whatCannotBeDialledIsSaidSo() async throws {
-        try await withTwoHosts { _, client in
+    @Test(arguments: TestNetwork.allCases)
+    func whatCannotBeDialledIsSaidSo(_ network: TestNetwork) async throws {
+        try await withTwoHosts(on: network) { _, client in
             #expect(await code { try await client.connect(to: stranger) } == .noAddresses)
-            #expect(await code { try await client.connect(to: "/ip4/127.0.0.1/udp/1/quic-v1") } == .noTransport)
-            #expect(await code { try await client.connect(to: "/memory/99") } == .dialFailed)
-            #expect(await code { try await client.listen(on: "/ip4/127.0.0.1/udp/0/quic-v1") } == .noTransport)
+            #expect(await code { try await client.connect(to: network.foreign) } == .noTransport)
+            #expect(await code { try await client.listen(on: network.foreign) } == .noTransport)
         }
     }
 
-    @Test func anotherPeerThanExpectedIsRefused() async throws {
-        try await withTwoHosts { server, client in
+    @Test(arguments: TestNetwork.allCases) func nobodyAtAnAddressIsSaidSo(_ kind: TestNetwork) async throws {
+        var configuration = NegotiationTests.quiet
+        // On UDP nobody says that nobody is there: only the deadline does.
+        configuration.connections.dialTimeout = .milliseconds(200)
+        try await kind.open { network in
+            let empty = try await network.host { try $0.address.withoutPeerID }
+            try await network.host(configuration, listens: false) { host in
+                let failure = await code { try await host.connect(to: empty) }
+                #expect(failure == (kind == .memory ? .dialFailed : .timeout))
+            }
+        }
+    }
+
+    @Test(arguments: TestNetwork.allCases)
+    func anotherPeerThanExpectedIsRefused(_ network: TestNetwork) async throws {
+        try await withTwoHosts(on: network) { server, client in
             let wrong = try server.address.withPeerID(stranger)
             #expect(await code { try await client.connect(to: wrong) } == .dialFailed)
             #expect(client.connectedPeers.isEmpty)
         }
     }
 
-    @Test func manyCallersShareOneDial() async throws {
-        try await withTwoHosts { server, client in
+    @Test(arguments: TestNetwork.allCases)
+    func manyCallersShareOneDial(_ network: TestNetwork) async throws {
+        try await withTwoHosts(on: network) { server, client in
             let address = try server.address
             try await withThrowingTaskGroup(of: PeerID.self) { group in
                 for _ in 0..<20 { group.addTask { try await client.connect(to: address) } }
@@ -156,41 +172,40 @@ import Testing
         #expect(DialBackOff.pause(after: .max, base: .seconds(5), longest: .seconds(300)) == .seconds(300))
     }
 
-    @Test func theGaterIsAsked() async throws {
-        let network = MemoryNetwork()
-        let (key, peerKey) = (PrivateKey.ed25519(), PrivateKey.ed25519())
-        let peer = MemoryTransport(identity: peerKey, network: network)
-        let listener = try await peer.listen(on: "/memory/77")
-        let gates: [(ConnectionGater, isInboundRefused: Bool)] = [
-            (ConnectionGater(allowsDialingPeer: { $0 != peerKey.peerID }), false),
-            (ConnectionGater(allowsDialingAddress: { $0.withoutPeerID != "/memory/77" }), false),
-            (ConnectionGater(allowsConnection: { $0.peer != peerKey.peerID }), true),
-        ]
-        for (gater, isInboundRefused) in gates {
-            var configuration = HostConfiguration()
-            configuration.gater = gater
-            try await withHost(
-                identity: key,
-                transports: [MemoryTransport(identity: key, network: network)],
-                listen: ["/memory/0"],
-                configuration: configuration
-            ) { host in
-                let address = try #require(listener.addresses.first)
-                #expect(await code { try await host.connect(to: address.withPeerID(peerKey.peerID)) } == .gated)
-                let connection = try await peer.dial(host.address)
-                if isInboundRefused {
-                    #expect(await connection.waitUntilClosed().code == ConnectionErrorCode.gated.rawValue)
-                } else {
-                    // The host asks who it is: the connection is in use.
-                    _ = try await connection.acceptStream()
+    @Test(arguments: TestNetwork.allCases) func theGaterIsAsked(_ kind: TestNetwork) async throws {
+        try await kind.open { network in
+            let (key, peerKey) = (PrivateKey.ed25519(), PrivateKey.ed25519())
+            let peer = try network.transport(peerKey)
+            let listener = try await peer.listen(on: network.anywhere)
+            let there = try #require(listener.addresses.first)
+            let gates: [(ConnectionGater, isInboundRefused: Bool)] = [
+                (ConnectionGater(allowsDialingPeer: { $0 != peerKey.peerID }), false),
+                (ConnectionGater(allowsDialingAddress: { $0.withoutPeerID != there }), false),
+                (ConnectionGater(allowsConnection: { $0.peer != peerKey.peerID }), true),
+            ]
+            for (gater, isInboundRefused) in gates {
+                var configuration = HostConfiguration()
+                configuration.gater = gater
+                try await network.host(configuration, identity: key) { host in
+                    #expect(await code { try await host.connect(to: there.withPeerID(peerKey.peerID)) } == .gated)
+                    let own = try host.address
+                    if isInboundRefused {
+                        let refusal = await closeCode { try await peer.dial(own) }
+                        #expect(refusal == ConnectionErrorCode.gated.rawValue)
+                    } else {
+                        let connection = try await peer.dial(own)
+                        // The host asks who it is: the connection is in use.
+                        _ = try await connection.acceptStream()
+                    }
                 }
             }
         }
     }
 
-    @Test func twoThatDialEachOtherAreConnected() async throws {
-        try await withTwoHosts { server, client in
-            try await client.listen(on: "/memory/0")
+    @Test(arguments: TestNetwork.allCases)
+    func twoThatDialEachOtherAreConnected(_ network: TestNetwork) async throws {
+        try await withTwoHosts(on: network) { server, client in
+            try await client.listen(on: network.anywhere)
             let (there, here) = (try server.address, try client.address)
             async let first = client.connect(to: there)
             async let second = server.connect(to: here)

@@ -9,51 +9,52 @@ import Testing
 
 /// The life of a host as a whole.
 @Suite(.timeLimit(.minutes(1))) struct HostLifeTests {
-    @Test func aHostRunsAsATaskOfItsOwn() async throws {
-        let network = MemoryNetwork()
-        let key = PrivateKey.ed25519()
-        let host = try BasicHost(identity: key, transports: [MemoryTransport(identity: key, network: network)])
-        let running = Task { try await host.run() }
-        try await host.listen(on: "/memory/0")
-        let peer = MemoryTransport(identity: .ed25519(), network: network)
-        let connection = try await peer.dial(host.address)
-        running.cancel()
-        try await running.value
-        let reason = await connection.waitUntilClosed()
-        #expect(reason.code == ConnectionErrorCode.shutdown.rawValue && reason.byPeer)
-        #expect(await code { try await host.run() } == .closed)
-        #expect(await code { try await host.connect(to: "/memory/1") } == .closed)
-        #expect(await code { try await host.listen(on: "/memory/1") } == .closed)
-        for await _ in host.events() { Issue.record("an event after the end") }
-        await host.close()
-    }
-
-    @Test func leavingTheScopeClosesEverything() async throws {
-        struct Left: Error {}
-        let network = MemoryNetwork()
-        let (key, peerKey) = (PrivateKey.ed25519(), PrivateKey.ed25519())
-        let peer = MemoryTransport(identity: peerKey, network: network)
-        let ends = Mutex<[any MuxedConnection]>([])
-        await #expect(throws: Left.self) {
-            try await withHost(
-                identity: key,
-                transports: [MemoryTransport(identity: key, network: network)],
-                listen: ["/memory/5"]
-            ) { host in
-                await host.handle("/hang/1") { stream in _ = try await stream.read() }
-                let connection = try await peer.dial(host.address)
-                ends.withLock { $0.append(connection) }
-                throw Left()
-            }
+    @Test(arguments: TestNetwork.allCases) func aHostRunsAsATaskOfItsOwn(_ kind: TestNetwork) async throws {
+        try await kind.open { network in
+            let key = PrivateKey.ed25519()
+            let host = try BasicHost(identity: key, transports: [network.transport(key)])
+            let running = Task { try await host.run() }
+            try await host.listen(on: network.anywhere)
+            let connection = try await network.peer(dialing: host)
+            running.cancel()
+            try await running.value
+            let reason = await connection.waitUntilClosed()
+            #expect(reason.code == ConnectionErrorCode.shutdown.rawValue && reason.byPeer)
+            #expect(await code { try await host.run() } == .closed)
+            #expect(await code { try await host.connect(to: kind.foreign) } == .closed)
+            #expect(await code { try await host.listen(on: network.anywhere) } == .closed)
+            for await _ in host.events() { Issue.record("an event after the end") }
+            await host.close()
         }
-        let connection = try #require(ends.withLock { $0.first })
-        #expect(await connection.waitUntilClosed().byPeer)
-        // The address is free again.
-        _ = try await peer.listen(on: "/memory/5")
     }
 
-    @Test func runInsideTheScopeWaitsForTheClose() async throws {
-        try await withTwoHosts { server, _ in
+    @Test(arguments: TestNetwork.allCases) func leavingTheScopeClosesEverything(_ kind: TestNetwork) async throws {
+        struct Left: Error {}
+        let ports = Mutex<[Multiaddr]>([])
+        try await kind.open { network in
+            let peer = try network.transport()
+            let ends = Mutex<[any MuxedConnection]>([])
+            await #expect(throws: Left.self) {
+                try await network.host { host in
+                    let address = try host.address.withoutPeerID
+                    ports.withLock { $0.append(address) }
+                    await host.handle("/hang/1") { stream in _ = try await stream.read() }
+                    let connection = try await peer.dial(host.address)
+                    ends.withLock { $0.append(connection) }
+                    throw Left()
+                }
+            }
+            let connection = try #require(ends.withLock { $0.first })
+            #expect(await connection.waitUntilClosed().byPeer)
+            // The address is free again.
+            let address = try #require(ports.withLock { $0.first })
+            _ = try await peer.listen(on: address)
+        }
+    }
+
+    @Test(arguments: TestNetwork.allCases)
+    func runInsideTheScopeWaitsForTheClose(_ network: TestNetwork) async throws {
+        try await withTwoHosts(on: network) { server, _ in
             async let running: Void = server.run()
             await server.close()
             try await running

@@ -6,8 +6,9 @@ import PeerID
 import Testing
 
 @Suite(.timeLimit(.minutes(1))) struct HostTests {
-    @Test func aStreamReachesItsHandlerAndComesBack() async throws {
-        try await withTwoHosts { server, client in
+    @Test(arguments: TestNetwork.allCases)
+    func aStreamReachesItsHandlerAndComesBack(_ network: TestNetwork) async throws {
+        try await withTwoHosts(on: network) { server, client in
             await server.handle(EchoProtocol.name, handler: EchoProtocol.handler)
             let peer = try await client.connect(to: server.address)
             #expect(peer == server.peerID)
@@ -19,8 +20,9 @@ import Testing
         }
     }
 
-    @Test func pingsComeBack() async throws {
-        try await withTwoHosts { server, client in
+    @Test(arguments: TestNetwork.allCases)
+    func pingsComeBack(_ network: TestNetwork) async throws {
+        try await withTwoHosts(on: network) { server, client in
             let peer = try await client.connect(to: server.address)
             #expect(try await client.ping(peer) > .zero)
             let session = try await client.pingSession(with: peer)

@@ -171,12 +171,13 @@ import Testing
 
     // MARK: Hosts
 
-    @Test func bothSidesAreIdentifiedWhenTheyConnect() async throws {
+    @Test(arguments: TestNetwork.allCases)
+    func bothSidesAreIdentifiedWhenTheyConnect(_ network: TestNetwork) async throws {
         var serverConfiguration = HostConfiguration()
         serverConfiguration.identify.protocolVersion = "/test/1.0.0"
         serverConfiguration.identify.agentVersion = "server/7"
         serverConfiguration.identify.announcedAddresses = ["/ip4/192.0.2.1/udp/1/quic-v1"]
-        try await withTwoHosts(serverConfiguration) { server, client in
+        try await withTwoHosts(on: network, serverConfiguration) { server, client in
             await server.handle("/extra/1.0.0") { _ in }
             var events = client.events().makeAsyncIterator()
             try await client.connect(to: server.address)
@@ -202,13 +203,16 @@ import Testing
         }
     }
 
-    @Test func changesArePushed() async throws {
-        try await withTwoHosts { server, client in
+    @Test(arguments: TestNetwork.allCases)
+    func changesArePushed(_ network: TestNetwork) async throws {
+        try await withTwoHosts(on: network) { server, client in
             var events = client.events().makeAsyncIterator()
             var serverEvents = server.events().makeAsyncIterator()
             try await client.connect(to: server.address)
             // Each knows what the other speaks.
-            for _ in 0..<2 { _ = await serverEvents.next() }
+            while let event = await serverEvents.next() {
+                if case .identified = event { break }
+            }
             while let event = await events.next() {
                 if case .identified = event { break }
             }
@@ -224,36 +228,37 @@ import Testing
         }
     }
 
-    @Test func pushesAreLimited() async throws {
+    @Test(arguments: TestNetwork.allCases)
+    func pushesAreLimited(_ network: TestNetwork) async throws {
         let clock = ManualClock()
         var configuration = HostConfiguration()
         configuration.clock = clock
         configuration.identify.runsOnConnect = false
-        try await withTwoHosts(configuration, configuration) { server, client in
+        try await withTwoHosts(on: network, configuration, configuration) { server, client in
             try await client.connect(to: server.address)
             let message = try #require(IdentifyMessage.encode(content(protocols: ["/x"])).first)
-            func push() async throws -> NetStreamError? {
-                let stream = try await client.newStream(to: server.peerID, protocols: [IdentifyProtocol.pushName])
-                do {
+            func push() async -> NetStreamError? {
+                await streamError {
+                    let stream = try await client.newStream(to: server.peerID, protocols: [IdentifyProtocol.pushName])
                     // Somebody else's message: read, found wanting, and reset as such.
                     try await stream.writeMessage(message)
                     try await stream.closeWrite()
                     _ = try await stream.readToEnd(limit: 0)
-                    return nil
-                } catch { return error as? NetStreamError }
+                }
             }
-            for _ in 0..<10 { #expect(try await push()?.streamCode == StreamErrorCode.generic.rawValue) }
-            #expect(try await push()?.streamCode == StreamErrorCode.rateLimited.rawValue)
+            for _ in 0..<10 { #expect(await push()?.streamCode == StreamErrorCode.generic.rawValue) }
+            #expect(await push()?.streamCode == StreamErrorCode.rateLimited.rawValue)
             clock.advance(by: .seconds(5))
-            #expect(try await push()?.streamCode == StreamErrorCode.generic.rawValue)
-            #expect(try await push()?.streamCode == StreamErrorCode.rateLimited.rawValue)
+            #expect(await push()?.streamCode == StreamErrorCode.generic.rawValue)
+            #expect(await push()?.streamCode == StreamErrorCode.rateLimited.rawValue)
         }
     }
 
-    @Test func identifyCanBeSwitchedOff() async throws {
+    @Test(arguments: TestNetwork.allCases)
+    func identifyCanBeSwitchedOff(_ network: TestNetwork) async throws {
         var configuration = HostConfiguration()
         configuration.identify.runsOnConnect = false
-        try await withTwoHosts(configuration, configuration) { server, client in
+        try await withTwoHosts(on: network, configuration, configuration) { server, client in
             try await client.connect(to: server.address)
             #expect(try await client.ping(server.peerID) > .zero)
             #expect(client.peerStore.protocols(of: server.peerID) == nil)
@@ -284,6 +289,7 @@ import Testing
 
     /// A peer that answers identify with whatever the test wants.
     func withAnswering(
+        on kind: TestNetwork,
         _ answer: @escaping @Sendable (NetStream) async throws -> Void,
         _ configuration: HostConfiguration = .defaults,
         _ body: (_ host: BasicHost, _ peer: PeerID) async throws -> Void
@@ -292,28 +298,18 @@ import Testing
         other.identify.runsOnConnect = false
         var configuration = configuration
         configuration.identify.runsOnConnect = false
-        let network = MemoryNetwork()
-        let (first, second) = (PrivateKey.ed25519(), PrivateKey.ed25519())
-        try await withHost(
-            identity: first,
-            transports: [MemoryTransport(identity: first, network: network)],
-            listen: ["/memory/0"],
-            configuration: other
-        ) { peer in
-            await peer.handle(IdentifyProtocol.name, handler: answer)
-            let address = try peer.address
-            try await withHost(
-                identity: second,
-                transports: [MemoryTransport(identity: second, network: network)],
-                configuration: configuration
-            ) { host in
-                try await host.connect(to: address)
-                try await body(host, peer.peerID)
+        try await kind.open { network in
+            try await network.host(other) { peer in
+                await peer.handle(IdentifyProtocol.name, handler: answer)
+                try await network.host(configuration, listens: false) { host in
+                    try await host.connect(to: peer.address)
+                    try await body(host, peer.peerID)
+                }
             }
         }
     }
 
-    @Test func badAnswersAreRefused() async throws {
+    @Test(arguments: TestNetwork.allCases) func badAnswersAreRefused(_ network: TestNetwork) async throws {
         let answers: [@Sendable (NetStream) async throws -> Void] = [
             { try await $0.writeMessage([UInt8](repeating: 0x1a, count: IdentifyMessage.receiveLimit + 1)) },
             { stream in for _ in 0...IdentifyMessage.messageLimit { try await stream.writeMessage([]) } },
@@ -323,7 +319,7 @@ import Testing
             { $0.reset() },
         ]
         for answer in answers {
-            try await withAnswering(answer) { host, peer in
+            try await withAnswering(on: network, answer) { host, peer in
                 let failure = await code { _ = try await host.identify(peer) }
                 #expect(failure == .identifyFailed || failure == .streamFailed)
                 #expect(host.peerStore.protocols(of: peer) == nil)
@@ -332,7 +328,8 @@ import Testing
         }
     }
 
-    @Test func tenMessagesOfEightKibibytesAreAccepted() async throws {
+    @Test(arguments: TestNetwork.allCases)
+    func tenMessagesOfEightKibibytesAreAccepted(_ network: TestNetwork) async throws {
         let answer: @Sendable (NetStream) async throws -> Void = { stream in
             for _ in 0..<IdentifyMessage.messageLimit {
                 // An unknown field of 8 KiB less its tag and length.
@@ -340,37 +337,30 @@ import Testing
                 try await stream.writeMessage([0xa2, 0x06, 0xfc, 0x3f] + filler)
             }
         }
-        try await withAnswering(answer) { host, peer in
+        try await withAnswering(on: network, answer) { host, peer in
             let info = try await host.identify(peer)
             #expect(info.protocols.isEmpty)
         }
     }
 
-    @Test func aSilentPeerTimesOut() async throws {
+    @Test(arguments: TestNetwork.allCases) func aSilentPeerTimesOut(_ network: TestNetwork) async throws {
         let clock = ManualClock()
         var configuration = HostConfiguration()
         configuration.clock = clock
-        try await withAnswering({ _ = try await $0.read() }, configuration) { host, peer in
+        try await withAnswering(on: network, { _ = try await $0.read() }, configuration) { host, peer in
             let failure = await clock.ticking(by: .seconds(5)) { await code { _ = try await host.identify(peer) } }
             #expect(failure == .timeout)
         }
     }
 
-    @Test func theAnswerIsNotFollowedByAStopAtOnce() async throws {
+    @Test(arguments: TestNetwork.allCases)
+    func theAnswerIsNotFollowedByAStopAtOnce(_ kind: TestNetwork) async throws {
         let clock = ManualClock()
         var configuration = HostConfiguration()
         configuration.clock = clock
         configuration.identify.runsOnConnect = false
-        let network = MemoryNetwork()
-        let hostKey = PrivateKey.ed25519()
-        try await withHost(
-            identity: hostKey,
-            transports: [MemoryTransport(identity: hostKey, network: network)],
-            listen: ["/memory/0"],
-            configuration: configuration
-        ) { host in
-            let peer = MemoryTransport(identity: .ed25519(), network: network)
-            let stream = try await peer.dial(host.address).openStream()
+        try await kind.openHost(configuration) { network, host in
+            let stream = try await network.peer(dialing: host).openStream()
             try await stream.write(Multistream.frame(Multistream.header))
             try await stream.write(Multistream.frame(Array(IdentifyProtocol.name.utf8)))
             while try await stream.read(upTo: 4096) != nil {}
@@ -380,9 +370,16 @@ import Testing
                 try await stream.write([])
             }
             // But not for ever.
-            await #expect(throws: MemoryError.self) {
-                try await clock.ticking(by: .milliseconds(100)) { while true { try await stream.write([]) } }
+            let end = await failure {
+                try await clock.ticking(by: .milliseconds(100)) {
+                    while true {
+                        // Writing nothing never waits, and others want to run too.
+                        await Task.yield()
+                        try await stream.write([])
+                    }
+                }
             }
+            #expect(end == .reset(code: StreamErrorCode.none.rawValue, byPeer: true))
         }
     }
 }

@@ -80,10 +80,51 @@ import Testing
         #expect(store.info(for: peers[0]) == nil && store.info(for: peers[1]) == nil)
     }
 
-    @Test func aHostTellsWhoIsConnected() async throws {
+    @Test func whoIsNotMetAgainIsForgottenInTime() {
+        let clock = ManualClock()
+        let store = PeerStore(capacity: 10, lifetime: .seconds(100), clock: clock)
+        store.learn(["/memory/1"], of: peers[0])
+        store.learn(["/memory/1"], of: peers[1])
+        store.add(["/memory/1"], for: peers[2])
+        store.connected(peers[3])
+        store.learn(["/memory/1"], of: peers[3])
+        clock.advance(by: .seconds(99))
+        store.learn(["/memory/2"], of: peers[1])
+        clock.advance(by: .seconds(2))
+        #expect(store.info(for: peers[0]) == nil && store.addresses(of: peers[0]).isEmpty)
+        #expect(Set(store.storedPeers().map(\.peer)) == [peers[1], peers[2], peers[3]])
+        // Its time begins with the end of its connection.
+        store.disconnected(peers[3])
+        clock.advance(by: .seconds(99))
+        #expect(store.info(for: peers[1]) == nil && store.info(for: peers[3]) != nil)
+        clock.advance(by: .seconds(2))
+        #expect(store.info(for: peers[3]) == nil)
+        store.learn(["/memory/9"], of: peers[0])
+        #expect(store.addresses(of: peers[0]) == ["/memory/9"])
+        #expect(store.count == 2)
+    }
+
+    @Test func anEarlierRunIsTakenInButNotPreferred() {
+        let store = PeerStore(capacity: 3, lifetime: .seconds(100), clock: ManualClock())
+        store.learn(["/memory/2"], of: peers[0])
+        store.restore([
+            StoredPeer(peer: peers[0], addresses: ["/memory/1", "/memory/2"], isAdded: false, age: .seconds(90)),
+            StoredPeer(peer: peers[1], addresses: ["/memory/1"], isAdded: false, age: .seconds(10)),
+            StoredPeer(peer: peers[2], addresses: ["/memory/1"], isAdded: false, age: .seconds(20)),
+            StoredPeer(peer: peers[3], addresses: ["/memory/1"], isAdded: false, age: .seconds(101)),
+            StoredPeer(peer: peers[4], addresses: ["/memory/1"], isAdded: true, age: .seconds(1000)),
+        ])
+        // Addresses of this run are tried first, being the last.
+        #expect(store.addresses(of: peers[0]) == ["/memory/1", "/memory/2"])
+        #expect(store.count == 3)
+        #expect(store.info(for: peers[4]) != nil && store.info(for: peers[3]) == nil)
+    }
+
+    @Test(arguments: TestNetwork.allCases)
+    func aHostTellsWhoIsConnected(_ network: TestNetwork) async throws {
         var configuration = HostConfiguration()
         configuration.rememberedPeers = 2
-        try await withTwoHosts(.defaults, configuration) { server, client in
+        try await withTwoHosts(on: network, .defaults, configuration) { server, client in
             let peer = try await client.connect(to: server.address)
             for _ in 0..<10 { client.peerStore.learn(["/memory/9"], of: PrivateKey.ed25519().peerID) }
             #expect(client.peerStore.info(for: peer) != nil)

@@ -50,26 +50,14 @@ func code(_ operation: () async throws -> Void) async -> HostError.Code? {
     }
 }
 
-/// Two hosts on one network. The first listens.
-func withTwoHosts(
-    _ first: HostConfiguration = .defaults,
-    _ second: HostConfiguration = .defaults,
-    memory: MemoryConfiguration = .defaults,
-    _ body: @Sendable (_ server: BasicHost, _ client: BasicHost) async throws -> Void
-) async throws {
-    let network = MemoryNetwork()
-    let (serverKey, clientKey) = (PrivateKey.ed25519(), PrivateKey.ed25519())
-    let serverTransport = MemoryTransport(identity: serverKey, network: network, configuration: memory)
-    let clientTransport = MemoryTransport(identity: clientKey, network: network, configuration: memory)
-    try await withHost(
-        identity: serverKey,
-        transports: [serverTransport],
-        listen: ["/memory/0"],
-        configuration: first
-    ) { server in
-        try await withHost(identity: clientKey, transports: [clientTransport], configuration: second) { client in
-            try await body(server, client)
-        }
+/// The error of a stream that an operation ends with. A reset may overtake the answer to a proposal, and then it is opening
+/// the stream that fails.
+func streamError(_ operation: () async throws -> Void) async -> NetStreamError? {
+    do {
+        try await operation()
+        return nil
+    } catch {
+        return error as? NetStreamError ?? (error as? HostError)?.cause as? NetStreamError
     }
 }
 

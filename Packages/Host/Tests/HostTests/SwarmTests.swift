@@ -11,22 +11,12 @@ import Testing
 @Suite(.timeLimit(.minutes(1))) struct SwarmTests {
     // MARK: Connections
 
-    @Test func connectionsWithOnePeerAreLimited() async throws {
+    @Test(arguments: TestNetwork.allCases) func connectionsWithOnePeerAreLimited(_ kind: TestNetwork) async throws {
         var configuration = HostConfiguration()
         configuration.connections.limitPerPeer = 1
         configuration.connections.limit = 2
-        let network = MemoryNetwork()
-        let key = PrivateKey.ed25519()
-        let transport = MemoryTransport(identity: key, network: network)
-        let others = [PrivateKey.ed25519(), .ed25519(), .ed25519()].map {
-            MemoryTransport(identity: $0, network: network)
-        }
-        try await withHost(
-            identity: key,
-            transports: [transport],
-            listen: ["/memory/0"],
-            configuration: configuration
-        ) { host in
+        try await kind.openHost(configuration) { network, host in
+            let others = try (0..<3).map { _ in try network.transport() }
             var events = host.events().makeAsyncIterator()
             let first = try await others[0].dial(host.address)
             _ = await events.next()
@@ -42,8 +32,9 @@ import Testing
             while let event = await events.next() {
                 if case .connected(let info) = event, info.peer == second.localPeer { break }
             }
-            let third = try await others[2].dial(host.address)
-            #expect(await third.waitUntilClosed().code == ConnectionErrorCode.resourceLimitExceeded.rawValue)
+            let address = try host.address
+            let refusal = await closeCode { try await others[2].dial(address) }
+            #expect(refusal == ConnectionErrorCode.resourceLimitExceeded.rawValue)
             #expect(!same.isClosed && !second.isClosed)
             #expect(host.connections().count == 2)
             // A place is free again when one goes.
@@ -59,20 +50,14 @@ import Testing
         }
     }
 
-    @Test func theOldestInboundConnectionMakesRoom() async throws {
+    @Test(arguments: TestNetwork.allCases) func theOldestInboundConnectionMakesRoom(_ kind: TestNetwork) async throws {
         var configuration = NegotiationTests.quiet
         configuration.connections.limitPerPeer = 2
-        let network = MemoryNetwork()
-        let (key, peerKey) = (PrivateKey.ed25519(), PrivateKey.ed25519())
-        let peer = MemoryTransport(identity: peerKey, network: network)
-        let listener = try await peer.listen(on: "/memory/0")
-        let there = try #require(listener.addresses.first)
-        try await withHost(
-            identity: key,
-            transports: [MemoryTransport(identity: key, network: network)],
-            listen: ["/memory/0"],
-            configuration: configuration
-        ) { host in
+        let peerKey = PrivateKey.ed25519()
+        try await kind.openHost(configuration) { network, host in
+            let peer = try network.transport(peerKey)
+            let listener = try await peer.listen(on: network.anywhere)
+            let there = try #require(listener.addresses.first)
             // Its own connection is never given up for one of the peer's.
             try await host.connect(to: there)
             var ends: [any MuxedConnection] = []
@@ -88,25 +73,19 @@ import Testing
         }
     }
 
-    @Test func aClosedConnectionGivesItsPlaceBackThoughItsHandlersRunOn() async throws {
+    @Test(arguments: TestNetwork.allCases)
+    func aClosedConnectionGivesItsPlaceBackThoughItsHandlersRunOn(_ kind: TestNetwork) async throws {
         var configuration = NegotiationTests.quiet
         configuration.connections.limit = 1
-        let network = MemoryNetwork()
-        let key = PrivateKey.ed25519()
         let (started, start) = AsyncStream<Void>.makeStream()
         let gate = SharedResult<Void>()
-        try await withHost(
-            identity: key,
-            transports: [MemoryTransport(identity: key, network: network)],
-            listen: ["/memory/0"],
-            configuration: configuration
-        ) { host in
+        try await kind.openHost(configuration) { network, host in
             // A handler that heeds no cancellation.
             await host.handle("/stubborn/1") { _ in
                 start.yield()
                 await uncancelled { try? await gate.wait() }
             }
-            let first = try await MemoryTransport(identity: .ed25519(), network: network).dial(host.address)
+            let first = try await network.peer(dialing: host)
             let stream = try await first.openStream()
             let name = Multistream.frame(Array("/stubborn/1".utf8))
             try await stream.write(Multistream.frame(Multistream.header) + name)
@@ -114,8 +93,8 @@ import Testing
             await iterator.next()
             await first.close(code: .none, reason: "")
             // It takes a moment to be seen.
-            for _ in 0..<1000 { await Task.yield() }
-            let transport = MemoryTransport(identity: .ed25519(), network: network)
+            while !host.connections().isEmpty { await Task.yield() }
+            let transport = try network.transport()
             func ask() async throws -> [UInt8]? {
                 let used = try await transport.dial(host.address).openStream()
                 try await used.write(Multistream.frame(Multistream.header))
@@ -127,22 +106,17 @@ import Testing
         }
     }
 
-    @Test func aPeerWithOurOwnIdentityIsTurnedAway() async throws {
-        let network = MemoryNetwork()
+    @Test(arguments: TestNetwork.allCases) func aPeerWithOurOwnIdentityIsTurnedAway(_ kind: TestNetwork) async throws {
         let key = PrivateKey.ed25519()
-        try await withHost(
-            identity: key,
-            transports: [MemoryTransport(identity: key, network: network)],
-            listen: ["/memory/0"]
-        ) { host in
-            let double = MemoryTransport(identity: key, network: network)
-            let connection = try await double.dial(host.address)
-            #expect(await connection.waitUntilClosed().code == ConnectionErrorCode.gated.rawValue)
+        try await kind.openHost(identity: key) { network, host in
+            let refusal = await closeCode { try await network.peer(key, dialing: host) }
+            #expect(refusal == ConnectionErrorCode.gated.rawValue)
         }
     }
 
-    @Test func eventsTellTheLifeOfAConnection() async throws {
-        try await withTwoHosts { server, client in
+    @Test(arguments: TestNetwork.allCases)
+    func eventsTellTheLifeOfAConnection(_ network: TestNetwork) async throws {
+        try await withTwoHosts(on: network) { server, client in
             var seen = server.events().makeAsyncIterator()
             try await client.connect(to: server.address)
             guard case .connected(let info) = await seen.next() else {
@@ -166,20 +140,14 @@ import Testing
         }
     }
 
-    @Test func severalConnectionsShareTheStreams() async throws {
+    @Test(arguments: TestNetwork.allCases) func severalConnectionsShareTheStreams(_ kind: TestNetwork) async throws {
         for choice in [HostConfiguration.ConnectionChoice.roundRobin, .leastLoaded] {
             var configuration = HostConfiguration()
             configuration.connections.choice = choice
             configuration.identify.runsOnConnect = false
-            let network = MemoryNetwork()
-            let (key, peerKey) = (PrivateKey.ed25519(), PrivateKey.ed25519())
-            let peer = MemoryTransport(identity: peerKey, network: network)
-            try await withHost(
-                identity: key,
-                transports: [MemoryTransport(identity: key, network: network)],
-                listen: ["/memory/0"],
-                configuration: configuration
-            ) { host in
+            let peerKey = PrivateKey.ed25519()
+            try await kind.openHost(configuration) { network, host in
+                let peer = try network.transport(peerKey)
                 var events = host.events().makeAsyncIterator()
                 var ends: [any MuxedConnection] = []
                 for _ in 0..<2 { ends.append(try await peer.dial(host.address)) }
@@ -201,8 +169,9 @@ import Testing
         }
     }
 
-    @Test func streamsAreCountedWhileTheyAreInUse() async throws {
-        try await withTwoHosts { server, client in
+    @Test(arguments: TestNetwork.allCases)
+    func streamsAreCountedWhileTheyAreInUse(_ network: TestNetwork) async throws {
+        try await withTwoHosts(on: network) { server, client in
             await server.handle(EchoProtocol.name, handler: EchoProtocol.handler)
             let peer = try await client.connect(to: server.address)
             _ = try await client.identify(peer)
@@ -226,13 +195,18 @@ import Testing
 
     // MARK: Handlers
 
-    @Test func aHandlerThatThrowsResetsItsStream() async throws {
+    @Test(arguments: TestNetwork.allCases)
+    func aHandlerThatThrowsResetsItsStream(_ network: TestNetwork) async throws {
         struct Broken: Error {}
-        try await withTwoHosts { server, client in
-            await server.handle("/broken/1") { _ in throw Broken() }
+        try await withTwoHosts(on: network) { server, client in
+            await server.handle("/broken/1") { stream in
+                _ = try await stream.readExactly(1)
+                throw Broken()
+            }
             await server.handle("/strict/1") { stream in _ = try await stream.readMessage(limit: 4) }
             let peer = try await client.connect(to: server.address)
             let stream = try await client.newStream(to: peer, protocols: ["/broken/1"])
+            try await stream.write([1])
             let error = await #expect(throws: NetStreamError.self) { _ = try await stream.read() }
             #expect(error?.code == .reset && error?.streamCode == StreamErrorCode.generic.rawValue)
             let strict = try await client.newStream(to: peer, protocols: ["/strict/1"])
@@ -242,8 +216,9 @@ import Testing
         }
     }
 
-    @Test func aHandlerThatReturnsClosesItsStream() async throws {
-        try await withTwoHosts { server, client in
+    @Test(arguments: TestNetwork.allCases)
+    func aHandlerThatReturnsClosesItsStream(_ network: TestNetwork) async throws {
+        try await withTwoHosts(on: network) { server, client in
             await server.handle("/hello/1") { try await $0.write([1, 2]) }
             let peer = try await client.connect(to: server.address)
             let stream = try await client.newStream(to: peer, protocols: ["/hello/1"])
@@ -251,8 +226,9 @@ import Testing
         }
     }
 
-    @Test func manyStreamsAtOnceDoNotMix() async throws {
-        try await withTwoHosts { server, client in
+    @Test(arguments: TestNetwork.allCases)
+    func manyStreamsAtOnceDoNotMix(_ network: TestNetwork) async throws {
+        try await withTwoHosts(on: network) { server, client in
             await server.handle(EchoProtocol.name, handler: EchoProtocol.handler)
             let peer = try await client.connect(to: server.address)
             try await withThrowingTaskGroup(of: Void.self) { group in
@@ -270,25 +246,17 @@ import Testing
         }
     }
 
-    @Test func surplusConnectionsAreClosed() async throws {
+    @Test(arguments: TestNetwork.allCases) func surplusConnectionsAreClosed(_ kind: TestNetwork) async throws {
         let clock = ManualClock()
         var configuration = HostConfiguration()
         configuration.clock = clock
         configuration.identify.runsOnConnect = false
         configuration.connections.trimming = .init(lowWater: 2, highWater: 4, gracePeriod: .seconds(10))
-        let network = MemoryNetwork()
-        let key = PrivateKey.ed25519()
-        try await withHost(
-            identity: key,
-            transports: [MemoryTransport(identity: key, network: network)],
-            listen: ["/memory/0"],
-            configuration: configuration
-        ) { host in
+        try await kind.openHost(configuration) { network, host in
             var events = host.events().makeAsyncIterator()
             var ends: [any MuxedConnection] = []
             func connect() async throws {
-                let peer = MemoryTransport(identity: .ed25519(), network: network)
-                ends.append(try await peer.dial(host.address))
+                ends.append(try await network.peer(dialing: host))
                 while let event = await events.next() {
                     if case .connected = event { break }
                 }

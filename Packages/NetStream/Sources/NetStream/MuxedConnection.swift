@@ -41,6 +41,10 @@ public protocol MuxedConnection: AnyObject, Sendable {
     /// Whether the connection is closed or closing.
     var isClosed: Bool { get }
 
+    /// How long a packet and its acknowledgement take at present, smoothed (RFC 9002 §5.3). `nil` when the transport does
+    /// not measure it or has no sample yet. Cheap to ask.
+    var roundTripTime: Duration? { get }
+
     /// Opens a bidirectional stream, waiting for stream credit if there is none.
     ///
     /// - Throws: A ``ClassifiedStreamError``.
@@ -57,4 +61,9 @@ public protocol MuxedConnection: AnyObject, Sendable {
 
     /// Waits until the connection is over and says why.
     func waitUntilClosed() async -> ConnectionCloseReason
+}
+
+extension MuxedConnection {
+    /// Not measured.
+    public var roundTripTime: Duration? { nil }
 }

@@ -12,6 +12,10 @@ public struct MemoryConfiguration: Sendable {
     /// Connections that may wait to be accepted by a listener; the next one is refused. 16, as go-libp2p has it.
     public var acceptBacklog = 16
 
+    /// What `roundTripTime` says at both ends of connections that this transport dials; the memory itself takes no time. Not measured by
+    /// default.
+    public var roundTripTime: Duration?
+
     /// The defaults.
     public static let defaults = MemoryConfiguration()
 
@@ -268,6 +272,8 @@ public final class MemoryConnection: MuxedConnection {
     public let remoteAddress: Multiaddr
     /// Who opened the connection.
     public let direction: Direction
+    /// What the dialling side's ``MemoryConfiguration/roundTripTime`` says, at both ends.
+    public let roundTripTime: Duration?
     private let link: MemoryLink
 
     init(
@@ -276,9 +282,11 @@ public final class MemoryConnection: MuxedConnection {
         local: PublicKey,
         remote: PublicKey,
         localAddress: Multiaddr,
-        remoteAddress: Multiaddr
+        remoteAddress: Multiaddr,
+        roundTripTime: Duration?
     ) {
         self.link = link
+        self.roundTripTime = roundTripTime
         self.direction = direction
         localPeer = local.peerID
         remotePeer = remote.peerID

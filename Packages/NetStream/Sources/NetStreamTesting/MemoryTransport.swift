@@ -111,7 +111,8 @@ public final class MemoryTransport: Transport {
             local: identity.publicKey,
             remote: listener.identity,
             localAddress: here,
-            remoteAddress: there
+            remoteAddress: there,
+            roundTripTime: configuration.roundTripTime
         )
         let remote = MemoryConnection(
             link: link,
@@ -119,7 +120,8 @@ public final class MemoryTransport: Transport {
             local: listener.identity,
             remote: identity.publicKey,
             localAddress: there,
-            remoteAddress: here
+            remoteAddress: here,
+            roundTripTime: configuration.roundTripTime
         )
         try register(local)
         try listener.offer(remote)

@@ -5,12 +5,10 @@
 /// message PublicKey { required KeyType Type = 1; required bytes Data = 2; }
 /// ```
 ///
-/// Encoding is deterministic: both fields, in this order, with minimal varints; the peer ID is a hash of it.
-/// Decoding accepts what go-libp2p's protobuf library accepts: fields in any order, repeated fields (the last one
-/// counts), unknown fields (skipped) and varints longer than necessary. It refuses what can only be damage: a missing
-/// field, a known field with the wrong wire type, groups (which proto2 deprecated), field numbers 0 and above 2^29 - 1,
-/// varints of more than 64 bits, and bytes that end inside a field. Groups, a wrong wire type beside a good field, and
-/// key types above 2^32 (which Go truncates) are the three places where this is stricter than Go.
+/// The specification wants one encoding of a key only, since the peer ID is a hash of it: both fields, in this order, with
+/// minimal varints, and nothing else. That is what is written, and all that is read: repeated, reordered, missing and
+/// unknown fields, wrong wire types, varints longer than necessary and trailing bytes are refused, so that no key has two
+/// encodings. (Protobuf libraries read some of these, go-libp2p's among them; none of the implementations writes them.)
 enum KeyProtobuf {
     /// The largest message that is looked at. An RSA private key of 8192 bits takes less than 5 KiB.
     static let maximumSize = 16 * 1024
@@ -26,42 +24,21 @@ enum KeyProtobuf {
         guard bytes.byteCount <= maximumSize else {
             throw malformed("is \(bytes.byteCount) bytes long; at most \(maximumSize) are accepted")
         }
-        var type: KeyType?
-        var data: Range<Int>?
         var offset = 0
-        while offset < bytes.byteCount {
-            let start = offset
-            let tag = try readVarint(bytes, at: &offset)
-            let field = tag >> 3
-            guard field >= 1, field < 1 << 29 else { throw malformed("has field number \(field) at byte \(start)") }
-            switch (field, tag & 7) {
-            case (1, 0):
-                type = KeyType(rawValue: try readVarint(bytes, at: &offset))
-            case (2, 2):
-                data = try readRange(bytes, at: &offset)
-            case (1, let wire), (2, let wire):
-                throw malformed("has wire type \(wire) for field \(field) at byte \(start)")
-            case (_, 0):
-                _ = try readVarint(bytes, at: &offset)
-            case (_, 1):
-                try skip(8, bytes, at: &offset)
-            case (_, 2):
-                _ = try readRange(bytes, at: &offset)
-            case (_, 5):
-                try skip(4, bytes, at: &offset)
-            case (_, let wire):
-                throw malformed("has unsupported wire type \(wire) at byte \(start)")
-            }
-        }
-        guard let type else { throw malformed("has no Type field") }
-        guard let data else { throw malformed("has no Data field") }
+        try readTag(0x08, "Type", bytes, at: &offset)
+        let type = KeyType(rawValue: try readVarint(bytes, at: &offset))
+        try readTag(0x12, "Data", bytes, at: &offset)
+        let length = try readVarint(bytes, at: &offset)
+        let rest = bytes.byteCount - offset
+        guard length <= UInt64(rest) else { throw malformed("announces \(length) bytes where \(rest) are left") }
+        guard length == UInt64(rest) else { throw malformed("has \(UInt64(rest) - length) bytes after its Data field") }
         guard type.isSupported else {
             throw PeerIDError(
                 code: .unsupportedKeyType,
                 message: "\(type) is not known; use RSA (0), Ed25519 (1), Secp256k1 (2) or ECDSA (3)"
             )
         }
-        return Fields(type: type, data: data)
+        return Fields(type: type, data: offset..<bytes.byteCount)
     }
 
     /// The bytes before the key's own: tag and type, tag and length. The type is one of the supported four.
@@ -76,7 +53,23 @@ enum KeyProtobuf {
         return header
     }
 
-    /// A protobuf varint. Unlike multiformats varints (package Multiaddr) it has up to 10 bytes and need not be minimal.
+    /// Steps over the one byte that says which field follows, and as what.
+    private static func readTag(
+        _ tag: UInt8,
+        _ name: String,
+        _ bytes: RawSpan,
+        at offset: inout Int
+    ) throws(PeerIDError) {
+        guard offset < bytes.byteCount else { throw malformed("has no \(name) field") }
+        let found = bytes.unsafeLoad(fromByteOffset: offset, as: UInt8.self)
+        guard found == tag else {
+            throw malformed("has the tag \(found) at byte \(offset), where the \(name) field (\(tag)) belongs")
+        }
+        offset += 1
+    }
+
+    /// A protobuf varint of at most 64 bits, no longer than it has to be. Unlike multiformats varints (package Multiaddr)
+    /// it may have 10 bytes.
     private static func readVarint(_ bytes: RawSpan, at offset: inout Int) throws(PeerIDError) -> UInt64 {
         var value: UInt64 = 0
         var shift: UInt64 = 0
@@ -88,25 +81,15 @@ enum KeyProtobuf {
                 throw malformed("has a number of more than 64 bits at byte \(offset)")
             }
             value |= UInt64(byte & 0x7f) << shift
-            if byte < 0x80 { return value }
+            if byte < 0x80 {
+                guard byte != 0 || shift == 0 else {
+                    throw malformed("has a number that is longer than necessary at byte \(offset)")
+                }
+                return value
+            }
             shift += 7
         }
         throw malformed("ends inside a number")
-    }
-
-    private static func readRange(_ bytes: RawSpan, at offset: inout Int) throws(PeerIDError) -> Range<Int> {
-        let length = try readVarint(bytes, at: &offset)
-        guard length <= UInt64(bytes.byteCount - offset) else {
-            throw malformed("announces \(length) bytes where \(bytes.byteCount - offset) are left")
-        }
-        let start = offset
-        offset += Int(length)
-        return start..<offset
-    }
-
-    private static func skip(_ count: Int, _ bytes: RawSpan, at offset: inout Int) throws(PeerIDError) {
-        guard bytes.byteCount - offset >= count else { throw malformed("ends inside a field") }
-        offset += count
     }
 
     private static func malformed(_ what: String) -> PeerIDError {

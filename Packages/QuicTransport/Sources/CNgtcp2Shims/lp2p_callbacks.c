@@ -8,7 +8,7 @@
 #define LP2P_ALERT_UNEXPECTED_MESSAGE 10
 #define LP2P_ALERT_MISSING_EXTENSION 109
 
-/// ngtcp2's decrypt callback knows no connection; it only runs inside `ngtcp2_conn_read_pkt`, which sets this.
+/// ngtcp2's encrypt and decrypt callbacks know no connection; they only run inside calls that set this.
 static _Thread_local lp2p_conn *current_conn;
 
 void lp2p_set_current(lp2p_conn *conn) { current_conn = conn; }
@@ -44,6 +44,36 @@ static int on_decrypt(uint8_t *dest, const ngtcp2_crypto_aead *aead, const ngtcp
     return NGTCP2_ERR_CALLBACK_FAILURE;
   }
   return 0;
+}
+
+/// Reads the number of a 1-RTT packet out of its header, which stands before us unprotected (RFC 9000 §17.3.1): the
+/// library does not tell it. Numbers only grow, and by less than what their shortened form can tell apart.
+static void note_packet_number(lp2p_conn *conn, const uint8_t *aad, size_t length) {
+  size_t number_length = (size_t)(aad[0] & 3) + 1;
+  if (length < 1 + number_length) {
+    return;
+  }
+  uint64_t number = 0;
+  for (size_t i = length - number_length; i < length; i++) {
+    number = number << 8 | aad[i];
+  }
+  uint64_t window = UINT64_C(1) << (8 * number_length);
+  uint64_t next = (uint64_t)(conn->last_packet_number + 1);
+  number |= next & ~(window - 1);
+  if (number < next) {
+    number += window;
+  }
+  conn->last_packet_number = (int64_t)number;
+}
+
+static int on_encrypt(uint8_t *dest, const ngtcp2_crypto_aead *aead, const ngtcp2_crypto_aead_ctx *aead_ctx,
+                      const uint8_t *plaintext, size_t plaintextlen, const uint8_t *nonce, size_t noncelen,
+                      const uint8_t *aad, size_t aadlen) {
+  lp2p_conn *conn = current_conn;
+  if (conn != NULL && aadlen > 0 && (aad[0] & 0x80) == 0) {
+    note_packet_number(conn, aad, aadlen);
+  }
+  return ngtcp2_crypto_encrypt_cb(dest, aead, aead_ctx, plaintext, plaintextlen, nonce, noncelen, aad, aadlen);
 }
 
 /// TLS messages after the handshake never reach GnuTLS: tickets are skipped, everything else is refused.
@@ -277,6 +307,26 @@ static int on_stateless_reset(ngtcp2_conn *conn, const ngtcp2_pkt_stateless_rese
   return 0;
 }
 
+#if LP2P_LEGACY_NGTCP2
+static int on_dcid_status(ngtcp2_conn *conn, int type, uint64_t seq, const ngtcp2_cid *cid, const uint8_t *token,
+                          void *user_data) {
+#else
+static int on_dcid_status(ngtcp2_conn *conn, ngtcp2_connection_id_status_type type, uint64_t seq,
+                          const ngtcp2_cid *cid, const uint8_t *token, void *user_data) {
+#endif
+  (void)conn;
+  (void)seq;
+  (void)cid;
+  lp2p_conn *self = user_data;
+  if (type == NGTCP2_CONNECTION_ID_STATUS_TYPE_ACTIVATE) {
+    self->activations++;
+  }
+  if (token != NULL) {
+    self->events.reset_token(self->owner, token, type == NGTCP2_CONNECTION_ID_STATUS_TYPE_ACTIVATE);
+  }
+  return 0;
+}
+
 void lp2p_on_stop_sending(void *context, uint64_t stream, uint64_t code) {
   lp2p_conn *self = context;
   self->events.stream_stopped(self->owner, (int64_t)stream, code);
@@ -294,7 +344,7 @@ void lp2p_fill_callbacks(ngtcp2_callbacks *callbacks, const lp2p_config *config,
   }
   callbacks->recv_crypto_data = on_recv_crypto_data;
   callbacks->handshake_completed = on_handshake_completed;
-  callbacks->encrypt = ngtcp2_crypto_encrypt_cb;
+  callbacks->encrypt = on_encrypt;
   callbacks->decrypt = on_decrypt;
   callbacks->hp_mask = ngtcp2_crypto_hp_mask_cb;
   callbacks->recv_stream_data = on_recv_stream_data;
@@ -307,6 +357,7 @@ void lp2p_fill_callbacks(ngtcp2_callbacks *callbacks, const lp2p_config *config,
   callbacks->rand = on_rand;
   callbacks->get_new_connection_id = on_new_connection_id;
   callbacks->remove_connection_id = on_remove_connection_id;
+  callbacks->dcid_status = on_dcid_status;
   callbacks->update_key = ngtcp2_crypto_update_key_cb;
   callbacks->path_validation = on_path_validation;
   callbacks->stream_reset = on_stream_reset;

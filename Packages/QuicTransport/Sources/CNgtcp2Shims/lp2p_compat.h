@@ -13,6 +13,13 @@
 #  define LP2P_LEGACY_NGTCP2 0
 #endif
 
+/* The keep-alive timeout that sends nothing. The other version's value would mean a PING in every packet. */
+#if LP2P_LEGACY_NGTCP2
+#  define LP2P_NO_KEEP_ALIVE 0
+#else
+#  define LP2P_NO_KEEP_ALIVE UINT64_MAX
+#endif
+
 #if LP2P_LEGACY_NGTCP2
 typedef ngtcp2_crypto_level lp2p_level;
 #  define LP2P_LEVEL_HANDSHAKE NGTCP2_CRYPTO_LEVEL_HANDSHAKE

@@ -20,17 +20,43 @@ static void on_qlog(void *user_data, uint32_t flags, const void *data, size_t le
   self->events.qlog(self->owner, (flags & NGTCP2_QLOG_WRITE_FLAG_FIN) != 0, data, length);
 }
 
+static void fill_payload_sizes(ngtcp2_settings *settings, const lp2p_config *config) {
+  const int is_fixed = config->udp_payload > NGTCP2_MAX_UDP_PAYLOAD_SIZE;
+  if (is_fixed) {
+    settings->max_tx_udp_payload_size = config->udp_payload;
+    settings->no_tx_udp_payload_size_shaping = 1;
+  }
+#if LP2P_LEGACY_NGTCP2
+  if (is_fixed || config->max_udp_payload <= NGTCP2_MAX_UDP_PAYLOAD_SIZE) {
+    settings->no_pmtud = 1;
+  } else if (config->max_udp_payload < settings->max_tx_udp_payload_size) {
+    /* The first congestion window follows from this one: leave it as it is, or below. */
+    settings->max_tx_udp_payload_size = config->max_udp_payload;
+  }
+#else
+  /* Guard (f): no_pmtud stays clear. A server whose peer comes back to the address that it has just left starts discovery
+     whatever was set, and asserts that it may. Where nothing is to be discovered, no probe is within the largest size:
+     discovery is over as it starts. The default probes are all above 1200; a fixed size needs one that is above any. */
+  static const uint16_t beyond_any_size[] = {UINT16_MAX};
+  if (is_fixed) {
+    settings->pmtud_probes = beyond_any_size;
+    settings->pmtud_probeslen = 1;
+  } else {
+    settings->max_tx_udp_payload_size = config->max_udp_payload;
+    settings->pmtud_probes = config->path_sizes;
+    settings->pmtud_probeslen = config->path_size_count;
+  }
+#endif
+}
+
 static void fill_settings(lp2p_conn *self, ngtcp2_settings *settings, const lp2p_config *config) {
   ngtcp2_settings_default(settings);
   settings->initial_ts = config->now;
+  settings->initial_rtt = config->initial_rtt;
   settings->handshake_timeout = config->handshake_timeout;
   settings->max_window = config->max_window;
   settings->max_stream_window = config->max_stream_window;
-  if (config->udp_payload > NGTCP2_MAX_UDP_PAYLOAD_SIZE) {
-    settings->max_tx_udp_payload_size = config->udp_payload;
-    settings->no_tx_udp_payload_size_shaping = 1;
-    settings->no_pmtud = 1;
-  }
+  fill_payload_sizes(settings, config);
   switch (config->congestion) {
   case 1:
     settings->cc_algo = NGTCP2_CC_ALGO_RENO;
@@ -74,7 +100,8 @@ static void fill_parameters(ngtcp2_transport_params *parameters, const lp2p_conf
   parameters->max_idle_timeout = config->idle_timeout;
   parameters->active_connection_id_limit = config->active_connection_id_limit;
   parameters->max_datagram_frame_size = config->max_datagram_frame_size;
-  parameters->disable_active_migration = LP2P_LEGACY_NGTCP2;
+  parameters->max_udp_payload_size = config->max_received_payload;
+  parameters->disable_active_migration = LP2P_LEGACY_NGTCP2 || config->pins_peer;
   if (!is_server) {
     return;
   }
@@ -106,6 +133,7 @@ static lp2p_conn *make(const lp2p_config *config, const lp2p_cid *dcid, const lp
   self->owner = owner;
   self->is_server = (uint8_t)is_server;
   self->last_now = config->now;
+  self->last_packet_number = -1;
   lp2p_frame_guard_init(&self->guard, &config->guard);
   self->guard.on_stop_sending = lp2p_on_stop_sending;
   self->guard.context = self;
@@ -120,9 +148,8 @@ static lp2p_conn *make(const lp2p_config *config, const lp2p_cid *dcid, const lp
   fill_parameters(&parameters, config, is_server);
   ngtcp2_path_storage path;
   ngtcp2_path_storage_init(&path, local, local_length, remote, remote_length, NULL);
-#if LP2P_LEGACY_NGTCP2
-  ngtcp2_path_storage_init(&self->pinned_path, local, local_length, remote, remote_length, NULL);
-#endif
+  ngtcp2_path_storage_init(&self->first_path, local, local_length, remote, remote_length, NULL);
+  self->pins_peer = config->pins_peer;
   ngtcp2_cid peer_cid = lp2p_cid_out(dcid);
   ngtcp2_cid own_cid = lp2p_cid_out(scid);
 
@@ -146,9 +173,7 @@ static lp2p_conn *make(const lp2p_config *config, const lp2p_cid *dcid, const lp
   self->reference.user_data = self;
   gnutls_session_set_ptr(self->session, &self->reference);
   ngtcp2_conn_set_tls_native_handle(self->conn, self->session);
-  if (config->keep_alive > 0) {
-    ngtcp2_conn_set_keep_alive_timeout(self->conn, config->keep_alive);
-  }
+  lp2p_conn_set_keep_alive(self, config->keep_alive);
   *status = LP2P_OK;
   return self;
 }
@@ -178,6 +203,20 @@ void lp2p_conn_delete(lp2p_conn *self) {
 
 /* MARK: reading */
 
+/* Whether a datagram came by a path that it may come by. */
+static int is_permitted(const lp2p_conn *self, const ngtcp2_path *path) {
+  ngtcp2_path expected = *path;
+#if LP2P_LEGACY_NGTCP2
+  /* Guard (e): migration retires a connection ID twice and aborts. */
+  expected = self->first_path.path;
+#else
+  if (self->pins_peer) {
+    expected.remote = self->first_path.path.remote;
+  }
+#endif
+  return ngtcp2_path_eq(path, &expected);
+}
+
 lp2p_status lp2p_conn_read(lp2p_conn *self, const void *local, uint32_t local_length,
                            const void *remote, uint32_t remote_length, const uint8_t *packet,
                            size_t length, uint8_t ecn, uint64_t now) {
@@ -188,11 +227,9 @@ lp2p_status lp2p_conn_read(lp2p_conn *self, const void *local, uint32_t local_le
       .local = {.addr = (struct sockaddr *)local, .addrlen = local_length},
       .remote = {.addr = (struct sockaddr *)remote, .addrlen = remote_length},
   };
-#if LP2P_LEGACY_NGTCP2
-  if (!ngtcp2_path_eq(&path, &self->pinned_path.path)) {
-    return LP2P_DISCARD_PACKET; /* guard (e): migration retires a connection ID twice and aborts */
+  if (!is_permitted(self, &path)) {
+    return LP2P_DISCARD_PACKET;
   }
-#endif
   ngtcp2_pkt_info info = {.ecn = ecn};
   now = lp2p_clamp(self, now);
   lp2p_set_current(self);
@@ -238,9 +275,11 @@ lp2p_written lp2p_conn_write(lp2p_conn *self, uint8_t *destination, size_t capac
     flags |= NGTCP2_WRITE_STREAM_FLAG_MORE;
   }
   now = lp2p_clamp(self, now);
+  lp2p_set_current(self);
   ngtcp2_ssize n =
       ngtcp2_conn_writev_stream(self->conn, &self->written_path.path, &info, destination, capacity, &accepted, flags,
                                 stream, (const ngtcp2_vec *)data, count, now);
+  lp2p_set_current(NULL);
   return written(self, n, (int64_t)accepted, (uint8_t)info.ecn);
 }
 
@@ -248,11 +287,14 @@ lp2p_written lp2p_conn_write_datagram(lp2p_conn *self, uint8_t *destination, siz
                                       const uint8_t *data, size_t length, uint64_t now) {
   ngtcp2_pkt_info info = {.ecn = 0};
   int accepted = 0;
+  /* An empty datagram is no vector: the library asserts that none is empty. */
   ngtcp2_vec vector = {.base = (uint8_t *)data, .len = length};
   now = lp2p_clamp(self, now);
+  lp2p_set_current(self);
   ngtcp2_ssize n =
       ngtcp2_conn_writev_datagram(self->conn, &self->written_path.path, &info, destination, capacity, &accepted,
-                                  NGTCP2_WRITE_DATAGRAM_FLAG_NONE, id, &vector, 1, now);
+                                  NGTCP2_WRITE_DATAGRAM_FLAG_NONE, id, &vector, length > 0 ? 1 : 0, now);
+  lp2p_set_current(NULL);
   return written(self, n, accepted, (uint8_t)info.ecn);
 }
 
@@ -280,8 +322,36 @@ void lp2p_conn_burst_sent(lp2p_conn *self, uint64_t now) {
 
 size_t lp2p_conn_send_quantum(lp2p_conn *self) { return ngtcp2_conn_get_send_quantum(self->conn); }
 
-size_t lp2p_conn_path_max_udp_payload(lp2p_conn *self) {
-  return ngtcp2_conn_get_path_max_tx_udp_payload_size(self->conn);
+size_t lp2p_conn_path_payload(lp2p_conn *self) {
+  size_t size = ngtcp2_conn_get_path_max_tx_udp_payload_size(self->conn);
+  /* A size that is fixed by this side is cut to what the peer takes, which the library does not say. */
+  const ngtcp2_transport_params *parameters = ngtcp2_conn_get_remote_transport_params(self->conn);
+  if (parameters != NULL && parameters->max_udp_payload_size < size) {
+    size = (size_t)parameters->max_udp_payload_size;
+  }
+  return size;
+}
+
+void lp2p_conn_get_pulse(lp2p_conn *self, lp2p_pulse *pulse) {
+#if LP2P_LEGACY_NGTCP2
+  ngtcp2_conn_stat info;
+  ngtcp2_conn_get_conn_stat(self->conn, &info);
+#else
+  ngtcp2_conn_info info;
+  ngtcp2_conn_get_conn_info(self->conn, &info);
+#endif
+  pulse->max_udp_payload = lp2p_conn_path_payload(self);
+  pulse->bytes_in_flight = info.bytes_in_flight;
+  pulse->largest_acked = self->guard.largest_acked;
+  pulse->pto = ngtcp2_conn_get_pto(self->conn);
+}
+
+void lp2p_conn_watch(lp2p_conn *self, int slot) {
+  lp2p_frame_guard_watch(&self->guard, slot, self->last_packet_number);
+}
+
+int lp2p_conn_watch_acked(lp2p_conn *self, int slot) {
+  return slot >= 0 && slot < LP2P_WATCH_COUNT && self->guard.watched_acked[slot];
 }
 
 /* MARK: time */
@@ -433,6 +503,13 @@ uint64_t lp2p_conn_streams_left(lp2p_conn *self, int bidirectional) {
 
 /* MARK: paths and figures */
 
+int lp2p_library_migrates(void) { return !LP2P_LEGACY_NGTCP2; }
+
+int lp2p_conn_peer_forbids_migration(lp2p_conn *self) {
+  const ngtcp2_transport_params *parameters = ngtcp2_conn_get_remote_transport_params(self->conn);
+  return parameters != NULL && parameters->disable_active_migration;
+}
+
 lp2p_status lp2p_conn_migrate(lp2p_conn *self, const void *local, uint32_t local_length, uint64_t now) {
 #if LP2P_LEGACY_NGTCP2
   (void)self;
@@ -441,6 +518,9 @@ lp2p_status lp2p_conn_migrate(lp2p_conn *self, const void *local, uint32_t local
   (void)now;
   return LP2P_INVALID_STATE;
 #else
+  if (self->is_server) {
+    return LP2P_INVALID_STATE; /* the library asserts a client */
+  }
   const ngtcp2_path *current = ngtcp2_conn_get_path(self->conn);
   ngtcp2_path_storage path;
   ngtcp2_path_storage_init(&path, local, local_length, current->remote.addr, current->remote.addrlen, NULL);
@@ -462,6 +542,11 @@ void lp2p_conn_get_stats(lp2p_conn *self, lp2p_conn_stats *stats) {
   stats->rtt_variance = info.rttvar;
   stats->congestion_window = info.cwnd;
   stats->bytes_in_flight = info.bytes_in_flight;
+  stats->peer_id_changes = self->activations > 0 ? self->activations - 1 : 0;
+  uint64_t issued = self->guard.connection_ids;
+  stats->peer_ids_spare = issued > stats->peer_id_changes ? issued - stats->peer_id_changes : 0;
+  stats->lost_packets = lp2p_ack_log_lost(&self->guard.acked);
+  stats->max_udp_payload = lp2p_conn_path_payload(self);
 }
 
 uint64_t lp2p_conn_remote_max_datagram_frame_size(lp2p_conn *self) {
@@ -477,5 +562,19 @@ uint64_t lp2p_conn_remote_idle_timeout(lp2p_conn *self) {
 uint32_t lp2p_conn_negotiated_version(lp2p_conn *self) { return ngtcp2_conn_get_negotiated_version(self->conn); }
 
 void lp2p_conn_set_keep_alive(lp2p_conn *self, uint64_t timeout) {
-  ngtcp2_conn_set_keep_alive_timeout(self->conn, timeout == 0 ? UINT64_MAX : timeout);
+  self->keep_alive = timeout == 0 ? LP2P_NO_KEEP_ALIVE : timeout;
+  ngtcp2_conn_set_keep_alive_timeout(self->conn, self->keep_alive);
+}
+
+void lp2p_conn_want_ping(lp2p_conn *self, int wanted) {
+  /* A keep-alive that is due is the library's only way to a PING. */
+  ngtcp2_conn_set_keep_alive_timeout(self->conn, wanted ? 1 : self->keep_alive);
+}
+
+int64_t lp2p_conn_last_packet_number(lp2p_conn *self) { return self->last_packet_number; }
+
+size_t lp2p_datagram_overhead(void) { return 1 + LP2P_MAX_CID_LENGTH + 4 + 1 + 4 + 16; }
+
+lp2p_status lp2p_conn_update_keys(lp2p_conn *self, uint64_t now) {
+  return lp2p_status_from_library(ngtcp2_conn_initiate_key_update(self->conn, lp2p_clamp(self, now)));
 }

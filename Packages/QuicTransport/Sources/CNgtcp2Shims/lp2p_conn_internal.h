@@ -27,12 +27,20 @@ struct lp2p_conn {
   /// The clock of this connection never runs backwards: 1.x asserts it.
   uint64_t last_now;
 
+  /// The number of the last 1-RTT packet that was written; -1 before the first.
+  int64_t last_packet_number;
+
+  /// How often a connection ID of the peer was put to use.
+  uint64_t activations;
+  /// What keep-alive is set to while it stands in for a PING on request.
+  uint64_t keep_alive;
+
   ngtcp2_path_storage written_path;
   ngtcp2_path_storage batch_path;
   uint8_t has_batch_path;
-#if LP2P_LEGACY_NGTCP2
-  ngtcp2_path_storage pinned_path;
-#endif
+  /// The first path. With `pins_peer` set the peer's end stays there; on ngtcp2 0.x both ends do (guard (e)).
+  ngtcp2_path_storage first_path;
+  uint8_t pins_peer;
 };
 
 /// The callbacks of a connection, complete.
@@ -41,7 +49,7 @@ void lp2p_fill_callbacks(ngtcp2_callbacks *callbacks, const lp2p_config *config,
 /// What the frame guard tells of a STOP_SENDING frame.
 void lp2p_on_stop_sending(void *context, uint64_t stream, uint64_t code);
 
-/// Marks the connection whose packets the decrypt callback is about to see (this thread), or none.
+/// Marks the connection whose packets the encrypt and decrypt callbacks are about to see (this thread), or none.
 void lp2p_set_current(lp2p_conn *conn);
 
 static inline uint64_t lp2p_clamp(lp2p_conn *conn, uint64_t now) {

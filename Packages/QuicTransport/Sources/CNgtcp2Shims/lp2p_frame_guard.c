@@ -94,7 +94,15 @@ void lp2p_frame_guard_init(lp2p_frame_guard *guard, const lp2p_frame_guard_limit
   }
   guard->max_ack_ranges = limits->max_ack_ranges == 0 ? UINT32_MAX : limits->max_ack_ranges;
   guard->largest_acked = -1;
+  lp2p_ack_log_init(&guard->acked);
+  for (int i = 0; i < LP2P_WATCH_COUNT; i++) guard->watched[i] = -1;
   guard->seen[0] = 1; /* sequence number 0 is the ID of the handshake */
+}
+
+void lp2p_frame_guard_watch(lp2p_frame_guard *guard, int slot, int64_t packet_number) {
+  if (slot < 0 || slot >= LP2P_WATCH_COUNT) return;
+  guard->watched[slot] = packet_number;
+  guard->watched_acked[slot] = 0;
 }
 
 static int fail(lp2p_frame_guard *guard, int verdict, uint64_t type, const char *text) {
@@ -165,6 +173,16 @@ static unsigned permitted_spaces(uint64_t type) {
   }
 }
 
+/* Packet numbers from `smallest` to `largest` of the 1-RTT space are acknowledged. */
+static void note_acked(lp2p_frame_guard *guard, uint64_t smallest, uint64_t largest) {
+  for (int i = 0; i < LP2P_WATCH_COUNT; i++) {
+    /* No packet number reaches the bit that makes -1 a huge one. */
+    uint64_t watched = (uint64_t)guard->watched[i];
+    if (watched >= smallest && watched <= largest) guard->watched_acked[i] = 1;
+  }
+  lp2p_ack_log_note(&guard->acked, (int64_t)smallest, (int64_t)largest);
+}
+
 /* ACK (RFC 9000 §19.3): ranges must not reach below packet number 0. */
 static int inspect_ack(lp2p_frame_guard *guard, cursor *c, uint64_t type, int space) {
   uint64_t largest, delay, count, range;
@@ -176,6 +194,7 @@ static int inspect_ack(lp2p_frame_guard *guard, cursor *c, uint64_t type, int sp
   if (count > left(c) / 2) return malformed(guard, type, "ACK frame is cut short");
   if (count > guard->max_ack_ranges) return forbidden(guard, type, "ACK frame has too many ranges");
   uint64_t smallest = largest - range;
+  if (space == LP2P_SPACE_1RTT) note_acked(guard, smallest, largest);
   for (; count > 0; count--) {
     uint64_t gap;
     if (!take_varint(c, &gap) || !take_varint(c, &range)) return malformed(guard, type, "ACK frame is cut short");
@@ -183,7 +202,9 @@ static int inspect_ack(lp2p_frame_guard *guard, cursor *c, uint64_t type, int sp
     if (gap + 2 > smallest || range > smallest - gap - 2) {
       return malformed(guard, type, "ACK frame acknowledges negative packet numbers");
     }
-    smallest -= gap + 2 + range;
+    uint64_t end = smallest - gap - 2;
+    smallest = end - range;
+    if (space == LP2P_SPACE_1RTT) note_acked(guard, smallest, end);
   }
   if (type == FRAME_ACK_ECN && !skip_varints(c, 3)) return malformed(guard, type, "ACK frame is cut short");
   if (space == LP2P_SPACE_1RTT && (int64_t)largest > guard->largest_acked) guard->largest_acked = (int64_t)largest;
@@ -255,7 +276,9 @@ static int inspect_new_connection_id(lp2p_frame_guard *guard, cursor *c, uint8_t
     return forbidden(guard, type, "too many NEW_CONNECTION_ID frames");
   }
   if (retire_prior_to > guard->largest_retire_prior_to) guard->largest_retire_prior_to = retire_prior_to;
-  if (mark_seen(guard, sequence) && sequence < guard->largest_retire_prior_to) {
+  int is_repeated = mark_seen(guard, sequence);
+  if (!is_repeated) guard->connection_ids++;
+  if (is_repeated && sequence < guard->largest_retire_prior_to) {
     memset(start, FRAME_PADDING, (size_t)(c->at - start));
     *start = FRAME_PING; /* so that the packet still asks for an acknowledgement */
     guard->suppressed++;

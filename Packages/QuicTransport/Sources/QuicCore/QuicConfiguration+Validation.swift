@@ -24,6 +24,13 @@ extension QuicConfiguration {
             "alpn",
             "must have names of 1 to 255 bytes"
         )
+        try require((0...65_535).contains(maxDatagramFrameSize), "maxDatagramFrameSize", "must be between 0 and 65535")
+        try require((1...65_536).contains(maxQueuedDatagrams), "maxQueuedDatagrams", "must be between 1 and 65536")
+        try require(
+            initialRoundTrip >= .milliseconds(1) && initialRoundTrip <= .seconds(10),
+            "initialRoundTrip",
+            "must be between 1 ms and 10 s"
+        )
         if let keepAliveInterval {
             try requirePositive(keepAliveInterval, "keepAliveInterval")
             try require(
@@ -113,6 +120,9 @@ extension QuicConfiguration.Endpoint {
             "must be between 1 and endpoint.maxHalfOpen (\(maxHalfOpen))"
         )
         try requirePositive(acceptQueueLimit, "endpoint.acceptQueueLimit")
+        if case .aboveRate(let rate) = retry {
+            try require((1...1_000_000_000).contains(rate), "endpoint.retry", "must have a rate of 1 to 10^9 a second")
+        }
         if let statelessResetKey {
             try require(
                 statelessResetKey.count >= 32,
@@ -126,9 +136,15 @@ extension QuicConfiguration.Endpoint {
 extension QuicConfiguration.UDP {
     fileprivate func validate() throws(QuicError) {
         try require(
-            (1200...1500).contains(initialPayloadSize),
+            (1200...65_000).contains(maxPayloadSize),
+            "udp.maxPayloadSize",
+            "must be between 1200 (RFC 9000 §14) and 65000 bytes"
+        )
+        let largest = max(1500, maxPayloadSize)
+        try require(
+            (1200...largest).contains(initialPayloadSize),
             "udp.initialPayloadSize",
-            "must be between 1200 (RFC 9000 §14) and 1500 bytes"
+            "must be between 1200 (RFC 9000 §14) and \(largest) bytes (1500, or udp.maxPayloadSize where that is larger)"
         )
         if let sendBufferSize { try requireSocketBuffer(sendBufferSize, "udp.sendBufferSize") }
         if let receiveBufferSize { try requireSocketBuffer(receiveBufferSize, "udp.receiveBufferSize") }

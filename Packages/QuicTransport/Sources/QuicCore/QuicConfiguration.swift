@@ -17,10 +17,18 @@ public struct QuicConfiguration: Sendable, Hashable {
     /// How much of each control frame a peer may send.
     public var frameGuard = FrameGuard()
 
+    /// Whether connections may move to other addresses.
+    public var migration = Migration()
+
     /// How often a PING keeps an otherwise silent connection alive; `nil` sends none, so that an unused connection ends
     /// with the idle timeout. The default of 15 s is what other libp2p implementations use: half the usual idle
     /// timeout, so that one lost PING does no harm. It must be shorter than the idle timeout.
     public var keepAliveInterval: Duration? = .seconds(15)
+
+    /// What the round trip is taken to be until it is measured: three times as long after a first packet without an answer,
+    /// the next one is sent. 100 ms. RFC 9002 §6.2.2 recommends 333 ms, with which a dial over a path that loses three
+    /// packets in ten has five attempts in half a minute, and now and then all of them fail; this has seven.
+    public var initialRoundTrip: Duration = .milliseconds(100)
 
     /// The QUIC versions to speak, the preferred one first. At least one; the ones the installed library does not
     /// have are refused when the transport is made.
@@ -30,8 +38,17 @@ public struct QuicConfiguration: Sendable, Hashable {
     public var alpn: [String] = ["libp2p"]
 
     /// The directory for qlog files, one for each connection, for tools such as qvis; `nil`, the default, writes none. It
-    /// must exist. Writing never delays a connection; a full disk ends the logs only.
+    /// is made if it is missing; where that fails, the log says so and there are no files. Writing never delays a connection;
+    /// a full disk ends the logs only.
     public var qlogDirectory: String?
+
+    /// The largest DATAGRAM frame (RFC 9221) taken from peers, its header included; 0, the default, takes none, and peers
+    /// send none then. At most 65,535; what fits into one packet is the least of this, the peer's and the path's.
+    public var maxDatagramFrameSize = 0
+
+    /// The most datagrams that wait to be sent, and that wait to be read, on one connection. 64. The next one to be sent is
+    /// refused; the next one that arrives takes the place of the oldest.
+    public var maxQueuedDatagrams = 64
 
     /// The congestion controller. CUBIC is the default of nearly every stack (RFC 9438).
     public var congestionControl: CongestionControl = .cubic
@@ -146,8 +163,8 @@ extension QuicConfiguration {
 
     /// Limits and keys of the endpoint as a whole.
     public struct Endpoint: Sendable, Hashable {
-        /// The most connections of one socket, both directions together. 1000; the next one is refused with
-        /// ``QuicError/Code/connectionLimit``.
+        /// The most connections of one transport, both directions and all its sockets together, handshakes included. 1000;
+        /// the next dial fails with ``QuicError/Code/connectionLimit``, the next peer is refused.
         public var maxConnections = 1000
 
         /// The most inbound connections whose handshake is not finished. 512, at about 100 KiB each.
@@ -160,9 +177,25 @@ extension QuicConfiguration {
         /// The most verified connections that wait to be accepted by the application. 256; the next one is refused.
         public var acceptQueueLimit = 256
 
-        /// The key that stateless reset tokens derive from (RFC 9000 §10.3.2): at least 32 secret bytes. With the
-        /// same key a restarted process can tell its former peers that their connections are gone. `nil` takes a
-        /// random key for each transport.
+        /// When a client has to prove that it is at the address it sends from, by answering a Retry, before this side
+        /// does any work for it (RFC 9000 §8.1.2). Above 1000 new handshakes a second.
+        public var retry = Retry.aboveRate(1000)
+
+        /// When clients have to prove their address. It costs them a round trip, unless they bear a token of an earlier
+        /// connection; those that have been here from the same IP address within a day do.
+        public enum Retry: Sendable, Hashable {
+            /// Never. Whoever makes up addresses can then take every place of ``maxHalfOpen``.
+            case never
+            /// Each of them.
+            case always
+            /// While more new handshakes a second than this come from addresses that are not proven, or while half of
+            /// ``maxHalfOpen`` is taken, or half of ``maxHalfOpenPerSource`` by that source. 1 to 10⁹.
+            case aboveRate(Int)
+        }
+
+        /// The key that stateless reset tokens (RFC 9000 §10.3.2) and the tokens for address validation derive from: at
+        /// least 32 secret bytes. With the same key a restarted process can tell its former peers that their connections
+        /// are gone, and knows the tokens it gave out. `nil` takes a random key for each socket.
         public var statelessResetKey: [UInt8]?
 
         /// Makes the default limits.
@@ -173,8 +206,14 @@ extension QuicConfiguration {
     public struct UDP: Sendable, Hashable {
         /// The size of UDP payloads. 1200 bytes, which every path carries (RFC 9000 §14): connections start there and path
         /// MTU discovery raises it. A larger size is used as it is, without discovery, for networks that are known to
-        /// carry it; at most 1500.
+        /// carry it; at most 1500, or ``maxPayloadSize`` where that is larger.
         public var initialPayloadSize = 1200
+
+        /// The largest UDP payload that path MTU discovery may try, 1200 to 65,000. 1452, which is Ethernet's 1500 less
+        /// the headers of IPv6 and UDP. 8952 suits data centres with jumbo frames, 65,000 the loopback; the peer receives
+        /// such datagrams if it is of this library. What is not carried costs the start of each connection some round
+        /// trips. ngtcp2 0.12.1 tries nothing above 1444: there only ``initialPayloadSize`` makes larger datagrams.
+        public var maxPayloadSize = 1452
 
         /// Whether many packets of one size are handed to the kernel in one call (GSO). It is the largest single gain
         /// in throughput there is; it turns itself off where the kernel refuses it.
@@ -192,6 +231,21 @@ extension QuicConfiguration {
         public var receiveBufferSize: Int? = 7 << 20
 
         /// Makes the default settings.
+        public init() {}
+    }
+
+    /// Whether connections may move to other addresses (RFC 9000 §9). On ngtcp2 0.12.1 they cannot, whatever is said
+    /// here: a connection whose peer moves ends with the idle timeout.
+    public struct Migration: Sendable, Hashable {
+        /// Whether a connection follows a peer whose address changes, because a NAT forgot it or because it moved. The new
+        /// path is validated before more than three times the bytes received go there. When switched off, peers are asked
+        /// not to move, and what comes from elsewhere is dropped.
+        public var followsPeer = true
+
+        /// Whether connections that this side dialed may be moved to another local address on request.
+        public var allowsOwn = true
+
+        /// Makes the default policy.
         public init() {}
     }
 

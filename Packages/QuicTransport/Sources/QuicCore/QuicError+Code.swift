@@ -74,6 +74,11 @@ extension QuicError {
         /// The version is not supported by the installed QUIC library.
         public static let unsupportedVersion = Code("unsupportedVersion", .protocol)
 
+        /// The peer takes no unreliable datagrams.
+        public static let datagramUnsupported = Code("datagramUnsupported", .protocol)
+        /// An unreliable datagram does not fit into a packet, or is more than the peer takes.
+        public static let datagramTooLarge = Code("datagramTooLarge", .protocol)
+
         // MARK: Resources
 
         /// A limit that no other code describes is reached.

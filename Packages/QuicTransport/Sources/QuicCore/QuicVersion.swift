@@ -19,6 +19,9 @@ public struct QuicVersion: RawRepresentable, Sendable, Hashable {
     /// Draft 29, which the multiaddr protocol `/quic` means.
     public static let draft29 = QuicVersion(rawValue: 0xff00_001d)
 
+    /// Whether the number is that of a draft of version 1 (RFC 9000 §15: `0xff0000…`).
+    public var isDraftOfVersion1: Bool { rawValue >> 8 == 0xff_0000 }
+
     /// Whether the installed QUIC library speaks the version.
     public var isInstalled: Bool { lp2p_version_is_supported(rawValue) != 0 }
 

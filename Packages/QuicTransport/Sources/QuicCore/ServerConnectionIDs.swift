@@ -26,6 +26,8 @@ public struct ServerConnectionIDs: Sendable {
 
     private let obfuscation: SipHash
     private let resetKey: [UInt8]
+    /// Seals the tokens of address validation.
+    let tokenKey: [UInt8]
 
     /// Prepares to make IDs.
     ///
@@ -47,9 +49,10 @@ public struct ServerConnectionIDs: Sendable {
         }
         self.owner = owner
         self.length = length
-        // Two keys for two purposes: neither use tells anything about the other.
+        // A key for each purpose: no use tells anything about the others.
         let seed = try Self.hmac(key: staticKey, Array("libp2p quic connection id owner".utf8))
         resetKey = try Self.hmac(key: staticKey, Array("libp2p quic stateless reset".utf8))
+        tokenKey = try Self.hmac(key: staticKey, Array("libp2p quic address token".utf8))
         obfuscation = SipHash(Self.word(seed[..<8]), Self.word(seed[8..<16]))
     }
 

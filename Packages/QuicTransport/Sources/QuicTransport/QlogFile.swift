@@ -26,7 +26,7 @@ final class QlogFile: Sendable {
     private let state = Mutex(State())
 
     /// - Parameters:
-    ///   - directory: Where to put the file; it must exist.
+    ///   - directory: Where to put the file; see ``QlogDirectory``.
     ///   - original: The client's first destination connection ID, which both sides name their logs by.
     init(directory: String, original: ConnectionID, isServer: Bool) {
         path = "\(directory)/\(original)_\(isServer ? "server" : "client").sqlog"

@@ -30,16 +30,28 @@ public final class QuicConnection: MuxedConnection {
     /// The settings the connection was made with.
     public let configuration: QuicConfiguration
 
+    /// The moves of the connection to other paths, its own and the peer's, until it is over. For one consumer; the newest 16
+    /// wait for it.
+    public let pathChanges: AsyncStream<QuicPathChange>
+    private let pathChangesContinuation: AsyncStream<QuicPathChange>.Continuation
+
+    /// The unreliable datagrams that the peer sends (RFC 9221), until the connection is over. For one consumer; at most
+    /// `QuicConfiguration.maxQueuedDatagrams` wait for it, then the oldest gives way to a new one. None come unless
+    /// `QuicConfiguration.maxDatagramFrameSize` is set.
+    public let datagrams: AsyncStream<[UInt8]>
+    private let datagramsContinuation: AsyncStream<[UInt8]>.Continuation
+
     /// Streams that the peer opened and nobody has taken.
     let inbound: AsyncQueue<QuicStream>
-    private let eventLoop: any EventLoop
-    private let driver: NIOLoopBound<ConnectionDriver>
-    private let deadlines: DeadlineQueue
+    let eventLoop: any EventLoop
+    let driver: NIOLoopBound<ConnectionDriver>
+    let deadlines: DeadlineQueue
     private let state: Mutex<State>
 
     private struct State {
         var local: NetworkAddress
         var remote: NetworkAddress
+        var roundTripTime: Duration?
         var end: ConnectionTermination?
         var endWaiters: [UInt64: CheckedContinuation<ConnectionTermination?, Never>] = [:]
         var nextID: UInt64 = 0
@@ -56,6 +68,10 @@ public final class QuicConnection: MuxedConnection {
         cipherSuite = handshake.cipherSuite
         version = QuicVersion(rawValue: handshake.version)
         configuration = endpoint.configuration
+        (pathChanges, pathChangesContinuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(16))
+        (datagrams, datagramsContinuation) = AsyncStream.makeStream(
+            bufferingPolicy: .bufferingNewest(endpoint.configuration.maxQueuedDatagrams)
+        )
         let deadlines = endpoint.deadlines
         self.deadlines = deadlines
         inbound = AsyncQueue(capacity: max(1, configuration.streams.maxInbound)) { deadlines.schedule(after: $0, $1) }
@@ -72,8 +88,54 @@ public final class QuicConnection: MuxedConnection {
     /// The remote address, without `/p2p`. It changes when the peer moves.
     public var remoteAddress: Multiaddr { state.withLock { $0.remote }.quicAddress(version: version) }
 
-    func moved(to remote: NetworkAddress) {
-        state.withLock { $0.remote = remote }
+    func moved(from old: NetworkPath, to new: NetworkPath) {
+        state.withLock { state in
+            state.local = new.local
+            state.remote = new.remote
+        }
+        pathChangesContinuation.yield(QuicPathChange(from: old, to: new, version: version))
+    }
+
+    /// Moves the connection to another local address without interrupting its streams (RFC 9000 §9): to a socket of its own,
+    /// on a free port. Returns when the peer has answered on the new path; until then the old one is used.
+    ///
+    /// - Parameter localAddress: Where to bind the socket, such as `/ip4/192.0.2.7/udp/0/quic-v1`; `nil` for the IP address
+    ///   of the socket in use.
+    /// - Throws: ``QuicError`` of code `state` on a connection that the peer dialed, where the policy or the peer forbids it,
+    ///   where the installed library cannot (ngtcp2 0.12.1), or while another migration is on its way; `socket` or
+    ///   `invalidAddress` for an address of no use; `timeout` when nothing came back, after about three probe timeouts; or
+    ///   what ended the connection.
+    public func migrate(to localAddress: Multiaddr? = nil) async throws(QuicError) {
+        var target: NetworkAddress?
+        if let localAddress {
+            target = localAddress.quicEndpoint.flatMap { NetworkAddress($0) }
+            guard target != nil else {
+                throw QuicError(
+                    .invalidAddress,
+                    "cannot move to \(localAddress): it needs to be an address such as /ip4/192.0.2.7/udp/0/quic-v1"
+                )
+            }
+        }
+        let driver = driver
+        let address = target
+        let result: Result<Void, QuicError> = await withCheckedContinuation { continuation in
+            eventLoop.execute { driver.value.migrate(to: address) { continuation.resume(returning: $0) } }
+        }
+        try result.get()
+    }
+
+    /// A datagram came. Returns whether another one was dropped for it.
+    func received(datagram: [UInt8]) -> Bool {
+        if case .dropped = datagramsContinuation.yield(datagram) { return true }
+        return false
+    }
+
+    /// A number for something that waits.
+    func makeWaiterID() -> UInt64 {
+        state.withLock { state in
+            state.nextID += 1
+            return state.nextID
+        }
     }
 
     // MARK: streams
@@ -87,10 +149,7 @@ public final class QuicConnection: MuxedConnection {
 
     /// Opens a bidirectional stream; see ``openStream()``.
     public func openQuicStream() async throws(QuicError) -> QuicStream {
-        let id = state.withLock { state in
-            state.nextID += 1
-            return state.nextID
-        }
+        let id = makeWaiterID()
         let driver = driver
         let eventLoop = eventLoop
         let timer = Mutex<StreamTimer?>(nil)
@@ -155,30 +214,39 @@ public final class QuicConnection: MuxedConnection {
     public var isClosed: Bool { state.withLock { $0.end != nil } }
 
     /// Closes the connection at once: streams are cut off, the peer is told the code. Returns when that is done, at the
-    /// latest after ``QuicConfiguration/Timeouts/close``.
+    /// latest after `QuicConfiguration.Timeouts.close`.
     ///
     /// Close the streams first, and let the peer answer, where their last bytes matter.
     public func close(code: ConnectionErrorCode, reason: String) async {
         let driver = driver
         eventLoop.execute { driver.value.close(code: code, reason: reason) }
-        _ = await waitForEnd(atMost: configuration.timeouts.close)
+        // A cancelled task waits too: what comes after it may take the socket away.
+        _ = await waitForEnd(makeWaiterID(), atMost: configuration.timeouts.close)
     }
 
-    /// Waits until the connection is over and says why.
+    /// Waits until the connection is over and says why. When the task is cancelled it waits no longer, and the reason's
+    /// cause is a ``QuicError`` of code `cancelled`; ``isClosed`` says whether the connection is over.
     public func waitUntilClosed() async -> ConnectionCloseReason {
-        let end = await waitForEnd(atMost: nil)
-        return ConnectionCloseReason(end ?? .unknown)
+        let id = makeWaiterID()
+        let end = await withTaskCancellationHandler {
+            await waitForEnd(id, atMost: nil)
+        } onCancel: {
+            endWait(id)
+        }
+        return ConnectionCloseReason(end ?? .waitCancelled)
     }
 
-    private func waitForEnd(atMost limit: Duration?) async -> ConnectionTermination? {
+    /// `nil` when the time is over, or the wait was ended otherwise.
+    private func waitForEnd(_ id: UInt64, atMost limit: Duration?) async -> ConnectionTermination? {
         var timer: StreamTimer?
         let end = await withCheckedContinuation { (continuation: CheckedContinuation<ConnectionTermination?, Never>) in
-            let (end, id) = state.withLock { state -> (ConnectionTermination?, UInt64) in
-                state.nextID += 1
-                if state.end == nil { state.endWaiters[state.nextID] = continuation }
-                return (state.end, state.nextID)
+            let (end, waits) = state.withLock { state -> (ConnectionTermination?, Bool) in
+                // Asked under the lock, so that a cancellation either made this true or finds the waiter.
+                let waits = state.end == nil && (limit != nil || !Task.isCancelled)
+                if waits { state.endWaiters[id] = continuation }
+                return (state.end, waits)
             }
-            if let end {
+            if !waits {
                 continuation.resume(returning: end)
             } else if let limit {
                 timer = deadlines.schedule(after: limit) { [weak self] in self?.endWait(id) }
@@ -201,38 +269,36 @@ public final class QuicConnection: MuxedConnection {
             return Array(state.endWaiters.values)
         }
         for stream in inbound.close(end.error) { stream.reset(code: .none) }
+        pathChangesContinuation.finish()
+        datagramsContinuation.finish()
         for waiter in waiters { waiter.resume(returning: end) }
     }
 
     // MARK: figures
+
+    /// The smoothed round-trip time (RFC 9002 §5.3) of at most 100 ms ago, while packets come and go; the last one known
+    /// otherwise.
+    public var roundTripTime: Duration? { state.withLock { $0.roundTripTime } }
+
+    func measured(roundTripTime: Duration) {
+        state.withLock { $0.roundTripTime = roundTripTime }
+    }
 
     /// Round-trip times, congestion window, bytes and datagrams each way; `nil` once the connection is over.
     public func statistics() async -> QuicConnectionStatistics? {
         let driver = driver
         return await withCheckedContinuation { continuation in
             eventLoop.execute {
-                let core = driver.value.core
-                continuation.resume(
-                    returning: core.isOpen
-                        ? QuicConnectionStatistics(path: core.pathStatistics, traffic: core.traffic) : nil
-                )
+                continuation.resume(returning: driver.value.statistics)
             }
         }
     }
 }
 
-/// Figures of one connection.
-public struct QuicConnectionStatistics: Sendable, Hashable {
-    /// What the congestion controller knows.
-    public var path: PathStatistics
-    /// Bytes and datagrams each way.
-    public var traffic: ConnectionTraffic
-}
-
 extension ConnectionTermination {
-    /// Stands for an end that was never reported, which waiting without a limit cannot come to.
-    fileprivate static var unknown: ConnectionTermination {
-        let error = QuicError(.internal, "the connection's end was not reported; please report this")
+    /// Stands for an end that was not waited for.
+    fileprivate static var waitCancelled: ConnectionTermination {
+        let error = QuicError(.cancelled, "the task that waited for the connection's end was cancelled")
         return ConnectionTermination(cause: .dropped, code: 0, frameType: 0, reason: "", byPeer: false, error: error)
     }
 }

@@ -4,7 +4,7 @@ internal import QuicCore
 /// One bidirectional stream of a ``QuicConnection``.
 ///
 /// Safe to use from any task. Reads and writes that must wait do so at most for the deadlines of
-/// ``QuicConfiguration/Timeouts``, and then throw `streamTimeout` with the stream as it was.
+/// `QuicConfiguration.Timeouts`, and then throw `streamTimeout` with the stream as it was.
 ///
 /// A stream whose last reference goes away is cleaned up: a half that is still open is reset, so that neither side keeps
 /// memory for it. Data written before ``closeWrite()`` is still delivered then.

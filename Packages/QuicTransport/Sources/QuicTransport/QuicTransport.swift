@@ -108,7 +108,7 @@ public final class QuicTransport: Transport {
     /// Connects to a peer, and returns when the peer has confirmed the handshake.
     ///
     /// Names are resolved, and what they stand for is tried one after another. All of it together takes at most
-    /// ``QuicConfiguration/Timeouts/dial``. Cancelling the task closes the attempt.
+    /// `QuicConfiguration.Timeouts.dial`. Cancelling the task closes the attempt.
     ///
     /// - Parameter address: A plain QUIC address. When it ends in `/p2p/ID`, only that peer will do.
     /// - Throws: ``QuicError`` of code `invalidAddress`, `resolution`, `dial`, `peerVerification`, `handshake`, `timeout`,
@@ -183,6 +183,11 @@ public final class QuicTransport: Transport {
         return endpoint
     }
 
+    /// Counters of all sockets since the transport was made, those that are closed included.
+    public func statistics() async -> QuicTransportStatistics {
+        await sockets.statistics()
+    }
+
     /// Closes every listener and connection with the shutdown code, and every socket. Idempotent; the transport cannot be
     /// used again.
     public func close() async {
@@ -197,6 +202,13 @@ extension QuicConfiguration {
             throw QuicError(
                 .unsupportedVersion,
                 "QUIC version \(version) is not in the installed ngtcp2 \(QuicVersion.libraryVersion)"
+            )
+        }
+        for version in versions where version.isDraftOfVersion1 {
+            throw QuicError(
+                .unsupportedVersion,
+                "QUIC version \(version) is a draft: its peers want TLS extension 0xffa5 for transport parameters, and the "
+                    + "GnuTLS helper of ngtcp2 \(QuicVersion.libraryVersion) has only 0x39; use version 1, which is /quic-v1"
             )
         }
         guard versions.contains(.v1) else {

@@ -7,6 +7,12 @@ internal import PeerID
 internal import QuicCore
 internal import Synchronization
 
+#if canImport(Glibc)
+internal import Glibc
+#elseif canImport(Musl)
+internal import Musl
+#endif
+
 /// The sockets of a transport: one for each listener, and one for dials of each address family where no listener fits.
 final class SocketPool: Sendable {
     private let configuration: QuicConfiguration
@@ -14,6 +20,9 @@ final class SocketPool: Sendable {
     private let group: any EventLoopGroup
     private let logger: Logger
     private let metrics = TransportMetrics()
+    /// Counts the connections of all sockets.
+    private let budget: ConnectionBudget
+    private let qlogs: QlogDirectory?
     private let state = Mutex(State())
 
     private struct Listening: Sendable {
@@ -27,6 +36,8 @@ final class SocketPool: Sendable {
         var isClosed = false
         var listening: [Listening] = []
         var dialing: [NetworkAddress.Family: EventLoopFuture<NIOLoopBound<EndpointDriver>>] = [:]
+        /// What the sockets counted that are closed.
+        var past = QuicTransportStatistics()
     }
 
     init(configuration: QuicConfiguration, tls: TLSContext, group: any EventLoopGroup, logger: Logger) {
@@ -34,6 +45,8 @@ final class SocketPool: Sendable {
         self.tls = tls
         self.group = group
         self.logger = logger
+        qlogs = configuration.qlogDirectory.map { QlogDirectory(path: $0, logger: logger) }
+        budget = ConnectionBudget(limit: configuration.endpoint.maxConnections)
     }
 
     // MARK: opening
@@ -42,21 +55,30 @@ final class SocketPool: Sendable {
     private func open(_ address: NetworkAddress) -> EventLoopFuture<NIOLoopBound<EndpointDriver>> {
         let eventLoop = group.next()
         let options = UDPSocketOptions(configuration.udp)
-        return eventLoop.flatSubmit { [configuration, tls, metrics] in
+        let ready = qlogs?.prepare(on: eventLoop) ?? eventLoop.makeSucceededVoidFuture()
+        return ready.flatMap { [configuration, tls, metrics, budget, qlogs] in
             UDPEndpoint.bind(to: address, options: options, on: eventLoop).flatMapThrowing { socket in
                 let core = EndpointCore(
                     configuration: configuration,
                     tls: tls,
-                    identifiers: try Self.identifiers(configuration, boundTo: socket.value.localAddress)
+                    identifiers: try Self.identifiers(configuration, boundTo: socket.value.localAddress),
+                    budget: budget,
+                    epoch: Self.clockEpoch()
                 )
-                if let directory = configuration.qlogDirectory {
-                    core.makeQlogSink = { QlogFile(directory: directory, original: $0, isServer: $1).sink }
-                }
+                if let qlogs { core.makeQlogSink = { qlogs.sink(original: $0, isServer: $1) } }
                 let driver = EndpointDriver(socket: socket.value, core: core, metrics: metrics)
                 driver.start()
                 return NIOLoopBound(driver, eventLoop: eventLoop)
             }
         }
+    }
+
+    /// The time of day at which the clock of the event loops stood at 0, in nanoseconds since 1970.
+    private static func clockEpoch() -> UInt64 {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        let now = UInt64(clamping: time.tv_sec) &* 1_000_000_000 &+ UInt64(clamping: time.tv_nsec)
+        return now &- NIODeadline.now().uptimeNanoseconds
     }
 
     /// Each socket has a key of its own. With one key for all, a datagram for a connection of one socket that is sent to
@@ -104,13 +126,18 @@ final class SocketPool: Sendable {
             eventLoop.execute { bound.value.closeSocket() }
             throw .transportClosed
         }
-        eventLoop.execute { bound.value.onClosed = { [weak self] in self?.forget(actual) } }
+        eventLoop.execute {
+            bound.value.onClosed = { [weak self] in self?.forget(actual, $0) }
+        }
         logger.debug("listening", metadata: ["address": "\(actual)"])
         return listener
     }
 
-    private func forget(_ address: NetworkAddress) {
-        state.withLock { state in state.listening.removeAll { $0.address == address } }
+    private func forget(_ address: NetworkAddress, _ counts: QuicTransportStatistics) {
+        state.withLock { state in
+            state.listening.removeAll { $0.address == address }
+            state.past.add(counts)
+        }
     }
 
     // MARK: dialing
@@ -182,14 +209,41 @@ final class SocketPool: Sendable {
             // A socket that could not be opened, or was lost, is not remembered.
             opened.whenFailure { [weak self] _ in self?.forgetDialing(remote.family) }
             opened.whenSuccess { [weak self] bound in
-                bound.value.onClosed = { [weak self] in self?.forgetDialing(remote.family) }
+                bound.value.onClosed = { [weak self] in self?.forgetDialing(remote.family, $0) }
             }
         }
         return ready
     }
 
-    private func forgetDialing(_ family: NetworkAddress.Family) {
-        state.withLock { $0.dialing[family] = nil }
+    private func forgetDialing(
+        _ family: NetworkAddress.Family,
+        _ counts: QuicTransportStatistics = QuicTransportStatistics()
+    ) {
+        state.withLock { state in
+            state.dialing[family] = nil
+            state.past.add(counts)
+        }
+    }
+
+    // MARK: counting
+
+    /// What all sockets have counted, those that are closed included.
+    func statistics() async -> QuicTransportStatistics {
+        let (past, listening, dialing) = state.withLock { state in
+            (state.past, state.listening.map(\.endpoint), Array(state.dialing.values))
+        }
+        var total = past
+        var endpoints = listening
+        for future in dialing {
+            if let endpoint = try? await future.get() { endpoints.append(endpoint) }
+        }
+        for endpoint in endpoints {
+            let counts = await withCheckedContinuation { continuation in
+                endpoint.eventLoop.execute { continuation.resume(returning: endpoint.value.counts) }
+            }
+            total.add(counts)
+        }
+        return total
     }
 
     // MARK: the end

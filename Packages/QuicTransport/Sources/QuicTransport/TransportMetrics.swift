@@ -12,6 +12,11 @@ struct TransportMetrics: Sendable {
     /// Dials that failed.
     private let dialFailures = Counter(label: "libp2p_quic_dial_failures")
 
+    /// Connections that have moved to another path.
+    private let pathChanges = Counter(label: "libp2p_quic_path_changes")
+
+    func pathChanged() { pathChanges.increment() }
+
     func connectionAccepted() { accepted.increment() }
 
     func connectionRefused() { refused.increment() }

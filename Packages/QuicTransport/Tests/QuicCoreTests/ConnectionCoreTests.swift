@@ -196,6 +196,7 @@ import Testing
         var configuration = QuicConfiguration.defaults
         configuration.endpoint.maxHalfOpen = 4
         configuration.endpoint.maxHalfOpenPerSource = 4
+        configuration.endpoint.retry = .never
         let server = try CoreNode(port: 1002, seed: 42, configuration: configuration)
         let client = try CoreNode(port: 1001, seed: 41, accepts: false)
         let network = CoreNetwork(client, server)

@@ -49,6 +49,19 @@ import Testing
         #expect(first != (try ServerConnectionIDs(staticKey: key, owner: 0).resetToken(for: other)))
     }
 
+    @Test func sealsTokensOfClientsWithAKeyOfTheirOwn() throws {
+        let first = try ServerConnectionIDs(staticKey: key, owner: 0).tokenKey
+        #expect(first.count == 32)
+        #expect(first == (try ServerConnectionIDs(staticKey: key, owner: 1).tokenKey))
+        #expect(first != key)
+        #expect(first != (try ServerConnectionIDs(staticKey: key.reversed(), owner: 0).tokenKey))
+        // The reset token of an ID, which is sent in the clear, tells nothing of it.
+        let id = try #require(ConnectionID(Array("libp2p quic address ".utf8.prefix(20))))
+        let reset = try ServerConnectionIDs(staticKey: key, owner: 0).resetToken(for: id)
+        #expect(reset.bytes != Array(first[..<16]))
+        #expect(first != (try ServerConnectionIDs(staticKey: key, purpose: "socket", owner: 0).tokenKey))
+    }
+
     @Test func refusesShortKeysAndBadLengths() {
         #expect(throws: QuicError(.invalidConfiguration, "")) {
             try ServerConnectionIDs(staticKey: Array(key.dropLast()), owner: 0)

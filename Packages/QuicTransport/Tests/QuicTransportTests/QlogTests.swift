@@ -1,6 +1,9 @@
 import Foundation
+import Logging
+import Multiaddr
 import PeerID
 import QuicCore
+import Synchronization
 import Testing
 
 @testable import QuicTransport
@@ -33,16 +36,72 @@ import Testing
             let records = data.split(separator: 0x1e).dropLast()
             #expect(!records.isEmpty)
             for record in records {
-                #expect(throws: Never.self) { try JSONSerialization.jsonObject(with: Data(record)) }
+                #expect(throws: Never.self, "\(String(decoding: record, as: UTF8.self))") {
+                    try JSONSerialization.jsonObject(with: Data(record))
+                }
             }
         }
     }
 
-    @Test func aDirectoryThatIsNotThereOnlyEndsTheLog() async throws {
+    @Test func aDirectoryThatIsMissingIsMade() async throws {
+        let top = FileManager.default.temporaryDirectory.appendingPathComponent("qlog-\(UUID().uuidString)")
+        defer { try? FileManager.default.removeItem(at: top) }
+        let directory = top.appendingPathComponent("one/two")
         var configuration = QuicConfiguration.defaults
-        configuration.qlogDirectory = "/nonexistent/\(UUID().uuidString)"
+        configuration.qlogDirectory = directory.path
         try await QuicPair.with(client: configuration) { pair in
             #expect(pair.dialed.remotePeer == pair.server.localPeer)
         }
+        // The file is written beside the connection: it is there soon, not at once.
+        var files: [String] = []
+        while files.isEmpty {
+            files = try FileManager.default.contentsOfDirectory(atPath: directory.path)
+            await Task.yield()
+        }
+        #expect(files.allSatisfy { $0.hasSuffix("_client.sqlog") })
+    }
+
+    @Test func aDirectoryThatCannotBeMadeIsSaidInOneLineAndOnlyEndsTheLogs() async throws {
+        let lines = LoggedLines()
+        var configuration = QuicConfiguration.defaults
+        // Nothing can be made below a device, not even by root.
+        configuration.qlogDirectory = "/dev/null/\(UUID().uuidString)"
+        let logger = Logger(label: "test") { _ in lines }
+        let server = try QuicTransport(identity: .ed25519())
+        let client = try QuicTransport(identity: .ed25519(), configuration: configuration, logger: logger)
+        let listener = try await server.listenQuic(on: "/ip4/127.0.0.1/udp/0/quic-v1")
+        for _ in 0..<2 {
+            let connection = try await client.dialQuic(listener.addresses[0])
+            #expect(connection.remotePeer == server.localPeer)
+        }
+        _ = try await client.listenQuic(on: "/ip4/127.0.0.1/udp/0/quic-v1")
+        let errors = lines.errors
+        #expect(errors.count == 1)
+        #expect(errors.first?.contains("/dev/null/") == true)
+        #expect(errors.first?.contains("Not a directory") == true)
+        await client.close()
+        await server.close()
+    }
+}
+
+/// Keeps what is logged at `error`.
+private struct LoggedLines: LogHandler {
+    private final class Lines: Sendable {
+        let all = Mutex<[String]>([])
+    }
+
+    private let lines = Lines()
+    var metadata: Logger.Metadata = [:]
+    var logLevel = Logger.Level.error
+
+    var errors: [String] { lines.all.withLock { $0 } }
+
+    subscript(metadataKey key: String) -> Logger.MetadataValue? {
+        get { metadata[key] }
+        set { metadata[key] = newValue }
+    }
+
+    func log(event: LogEvent) {
+        lines.all.withLock { $0.append("\(event.message) \(event.metadata ?? [:])") }
     }
 }

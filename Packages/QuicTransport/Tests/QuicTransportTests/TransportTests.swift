@@ -70,6 +70,8 @@ struct QuicPair: Sendable {
             let statistics = try #require(await pair.dialed.statistics())
             #expect(statistics.traffic.datagramsSent > 0)
             #expect(statistics.path.smoothedRoundTrip > .zero)
+            let roundTripTime = try #require(pair.dialed.roundTripTime)
+            #expect(roundTripTime > .zero && roundTripTime < .seconds(10))
         }
     }
 
@@ -324,5 +326,52 @@ struct SeededGenerator: RandomNumberGenerator {
         word = (word ^ word >> 30) &* 0xbf58_476d_1ce4_e5b9
         word = (word ^ word >> 27) &* 0x94d0_49bb_1331_11eb
         return word ^ word >> 31
+    }
+}
+
+@Suite(.timeLimit(.minutes(1))) struct TransportMemoryTests {
+    /// What is seen of an object of an event loop from outside.
+    private final class Witness: Sendable {
+        private let bound: NIOLoopBound<Weak>
+
+        private final class Weak {
+            weak var driver: EndpointDriver?
+        }
+
+        init(_ driver: NIOLoopBound<EndpointDriver>) async throws {
+            bound = try await driver.eventLoop.submit {
+                let weak = Weak()
+                weak.driver = driver.value
+                return NIOLoopBound(weak, eventLoop: driver.eventLoop)
+            }.get()
+        }
+
+        var isGone: Bool {
+            get async throws { try await bound.eventLoop.submit { [bound] in bound.value.driver == nil }.get() }
+        }
+    }
+
+    @Test func aConnectionThatNobodyTookHoldsNothingBack() async throws {
+        let server = try QuicTransport(identity: .ed25519())
+        let client = try QuicTransport(identity: .ed25519())
+        // Nobody keeps the listener: its queue is not closed by it.
+        let listen: () async throws -> (Multiaddr, Witness) = {
+            let listener = try await server.listenQuic(on: "/ip4/127.0.0.1/udp/0/quic-v1")
+            return (listener.addresses[0].withPeerID(server.localPeer), try await Witness(listener.endpoint))
+        }
+        let (address, witness) = try await listen()
+        let dialed = try await client.dialQuic(address)
+        // The answer to a stream's opening shows that the server has it up.
+        try await dialed.openQuicStream().write([1])
+        await client.close()
+        await server.close()
+        // What the loop still has to do for it, as timers that are due, is done within seconds.
+        let loop = MultiThreadedEventLoopGroup.singleton.next()
+        var turns = 0
+        while try await !witness.isGone, turns < 2000 {
+            turns += 1
+            try await loop.scheduleTask(in: .milliseconds(10)) {}.futureResult.get()
+        }
+        #expect(turns < 2000, "the endpoint of a closed transport is still there")
     }
 }

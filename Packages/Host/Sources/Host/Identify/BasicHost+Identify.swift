@@ -1,5 +1,5 @@
 import Logging
-import Multiaddr
+public import Multiaddr
 import NetStream
 public import PeerID
 import Synchronization
@@ -87,8 +87,26 @@ extension BasicHost {
             key: stream.connection.remotePublicKey
         )
         peerStore.record(info)
+        note(info.observedAddress, over: stream.connection)
         hub.emit(.identified(info))
         return info
+    }
+
+    /// The addresses that enough different peers see this host at (``HostConfiguration/Identify/observersNeeded``). They
+    /// are told others beside those listened on: behind a router they are the ones that work.
+    public var observedAddresses: [Multiaddr] {
+        state.withLock { $0.observed }.confirmed(by: configuration.identify.observersNeeded)
+    }
+
+    private func note(_ address: Multiaddr?, over connection: any MuxedConnection) {
+        let before = observedAddresses
+        let listening = listenAddresses
+        state.withLock { state in
+            // A connection that is over was forgotten already.
+            let open = state.connections[connection.remotePeer]?.first { $0.muxed === connection }
+            if let open { state.observed.note(address, by: open.info, listening: listening) }
+        }
+        if observedAddresses != before { scheduleIdentifyPush() }
     }
 
     private func answerIdentify(_ stream: NetStream) async throws {
@@ -135,9 +153,9 @@ extension BasicHost {
         )
     }
 
-    /// What others are told: announced addresses and those listened on, as far as others can use them.
+    /// What others are told: announced addresses, those listened on and those observed, as far as others can use them.
     var advertisedAddresses: [Multiaddr] {
-        let all = configuration.identify.announcedAddresses + listenAddresses
+        let all = configuration.identify.announcedAddresses + listenAddresses + observedAddresses
         var seen: Set<Multiaddr> = []
         return all.map(\.withoutPeerID).filter { !AddressRanking.isUnspecified($0) && seen.insert($0).inserted }
     }

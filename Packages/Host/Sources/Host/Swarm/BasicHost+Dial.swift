@@ -44,6 +44,7 @@ extension BasicHost {
         guard peer != peerID else { throw HostError(.dialSelf, "\(peer) is this host itself") }
         if let connection = openConnection(to: peer) { return connection }
         guard configuration.gater.allowsDialingPeer(peer) else {
+            metrics.gated(.dialPeer)
             throw HostError(.gated, "the connection gater refuses to dial \(peer)")
         }
         while true {
@@ -80,7 +81,7 @@ extension BasicHost {
             }
             throw HostError(.noAddresses, "no address of \(peer) is known; connect(to:) with one first")
         }
-        return DialTargets(named: addresses.map { $0.withPeerID(peer) }, stored: ready)
+        return DialTargets(named: addresses.map { $0.withPeerID(peer) }, stored: ready, peer: peer)
     }
 
     /// One of the open connections to a peer, chosen as configured.
@@ -89,6 +90,9 @@ extension BasicHost {
             let open = state.connections[peer, default: []].filter { !$0.muxed.isClosed }
             guard open.count > 1 else { return open.first }
             switch configuration.connections.choice {
+            case .lowestLatency:
+                let times = open.map { $0.muxed.roundTripTime ?? .seconds(Int64.max) }
+                return open.indices.min { times[$0] < times[$1] }.map { open[$0] }
             case .leastLoaded: return open.min { $0.streamCount < $1.streamCount }
             case .roundRobin:
                 state.turn = (state.turn + 1) % 1_000_000
@@ -151,11 +155,14 @@ extension BasicHost {
     func newStream(on connection: HostConnection, names: [[UInt8]]) async throws(HostError) -> NetStream {
         do {
             let settings = configuration.streams
+            let use = try connection.reserveStream(.outbound)
+            let choice = lazyChoice(of: names, for: connection.peer)
+            if let choice { try use.settle(String(decoding: choice, as: UTF8.self)) }
             let muxed = try await withDeadline(settings.negotiationTimeout, clock: configuration.clock) {
                 try await connection.muxed.openStream()
             }
             metrics.streamsOpened.increment()
-            if let known = lazyChoice(of: names, for: connection.peer) {
+            if let known = choice {
                 let lazy = LazyNegotiatedStream(
                     muxed,
                     proposing: known,
@@ -164,20 +171,31 @@ extension BasicHost {
                 ) { [peerStore] in
                     peerStore.forget(protocol: known, of: connection.peer)
                 }
-                return try connection.wrap(lazy, protocolID: String(decoding: known, as: UTF8.self))
+                let stream = try connection.wrap(lazy, protocolID: String(decoding: known, as: UTF8.self), use: use)
+                logger.debug("stream opened", metadata: metadata(of: stream, on: connection))
+                return stream
             }
-            let stream = try connection.wrap(muxed)
+            let stream = try connection.wrap(muxed, use: use)
+            let start = configuration.clock.now()
             do {
                 let index = try await withDeadline(settings.negotiationTimeout, clock: configuration.clock) {
                     try await connection.outboundNegotiations.withPermit {
                         try await MultistreamDriver.propose(names, on: stream)
                     }
                 }
-                stream.protocolID = String(decoding: names[index], as: UTF8.self)
+                metrics.negotiationTime.record(duration: start.elapsed())
+                let name = String(decoding: names[index], as: UTF8.self)
+                try use.settle(name)
+                stream.protocolID = name
+                logger.debug("stream opened", metadata: metadata(of: stream, on: connection))
                 return stream
             } catch {
-                metrics.negotiationsFailed.increment()
-                stream.reset(code: .protocolNegotiationFailed)
+                if (error as? HostError)?.code == .resourceLimit {
+                    stream.reset(code: .resourceLimitExceeded)
+                } else {
+                    metrics.negotiationFailed(.outbound, error)
+                    stream.reset(code: .protocolNegotiationFailed)
+                }
                 throw error
             }
         } catch {

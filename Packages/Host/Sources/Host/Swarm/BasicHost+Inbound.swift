@@ -27,6 +27,7 @@ extension BasicHost {
                 guard failures < 100 else { break accepting }
                 continue
             }
+            metrics.handshook(.inbound)
             do throws(HostError) {
                 _ = try await adopt(muxed)
             } catch {
@@ -41,37 +42,46 @@ extension BasicHost {
     }
 
     /// Takes a new connection into the host, or closes it when it does not fit.
-    func adopt(_ muxed: any MuxedConnection) async throws(HostError) -> HostConnection {
+    ///
+    /// - Parameters:
+    ///   - muxed: The connection.
+    ///   - dial: What its dial counts for, if this host dialled.
+    func adopt(_ muxed: any MuxedConnection, dial: ResourceSpan? = nil) async throws(HostError) -> HostConnection {
         let peer = muxed.remotePeer
         let id = state.withLock { state in
             state.nextConnection += 1
             return state.nextConnection
         }
-        let connection = HostConnection(id: id, muxed: muxed, configuration: configuration)
+        let connection = HostConnection(
+            id: id,
+            muxed: muxed,
+            configuration: configuration,
+            resources: resources,
+            metrics: metrics
+        )
         // Asked outside the lock: it is the user's code.
-        let isAllowed = configuration.gater.allowsConnection(connection.info)
+        let stage = configuration.gater.refusal(of: connection.info)
+        if let stage { metrics.gated(stage) }
         let (refusal, supplanted) = state.withLock { state -> ((ConnectionErrorCode, HostError)?, HostConnection?) in
             guard state.phase == .running || state.phase == .idle else { return ((.shutdown, Self.closedError), nil) }
             guard peer != peerID else {
                 return ((.gated, HostError(.dialSelf, "the peer has this host's own ID")), nil)
             }
-            guard isAllowed else {
+            guard stage == nil else {
                 return ((.gated, HostError(.gated, "the connection gater refuses \(peer)")), nil)
             }
-            let same = state.connections[peer, default: []].filter { !$0.muxed.isClosed }
-            let limits = configuration.connections
+            // Those that are over count no more, even if their ends have not been seen to yet.
+            for over in state.connections[peer, default: []] where over.muxed.isClosed { remove(over, from: &state) }
+            let same = state.connections[peer, default: []]
             var oldest: HostConnection?
-            if same.count >= limits.limitPerPeer, muxed.direction == .inbound {
+            if same.count >= configuration.connections.limitPerPeer, muxed.direction == .inbound {
                 // A peer that was restarted does not know its former connections any more.
                 oldest = same.filter { $0.info.direction == .inbound }.min { $0.info.id < $1.info.id }
             }
-            let freed = oldest == nil ? 0 : 1
-            guard state.connectionCount - freed < limits.limit, same.count - freed < limits.limitPerPeer else {
-                let error = HostError(
-                    .connectionLimit,
-                    "there are \(state.connectionCount) connections, \(same.count) of them with \(peer); raise "
-                        + "connections.limit or connections.limitPerPeer"
-                )
+            do throws(HostError) {
+                let isReserved = state.protections[peer] != nil
+                try connection.account(replacing: oldest, dial: dial, isReserved: isReserved)
+            } catch {
                 return ((.resourceLimitExceeded, error), nil)
             }
             if let oldest { remove(oldest, from: &state) }
@@ -83,7 +93,7 @@ extension BasicHost {
             return (nil, oldest)
         }
         if let (code, error) = refusal {
-            metrics.connectionsRefused.increment()
+            metrics.connectionRefused(error)
             await uncancelled { await muxed.close(code: code, reason: error.message) }
             throw error
         }
@@ -91,20 +101,30 @@ extension BasicHost {
             submit { await supplanted.muxed.close(code: .supplanted, reason: "a newer connection takes its place") }
         }
         metrics.connectionsOpened.increment()
+        logger.debug("connection opened", metadata: connection.metadata)
         if muxed.direction == .outbound { peerStore.learn([muxed.remoteAddress], of: peer) }
         hub.emit(.connected(connection.info))
         guard submit({ await self.serve(connection) }) else {
-            forget(connection)
             await uncancelled { await muxed.close(code: .shutdown, reason: "the host shuts down") }
+            ended(connection, reason: await muxed.waitUntilClosed())
             throw Self.closedError
         }
         trimConnections()
         return connection
     }
 
-    /// Gives the place of a connection back. Does nothing the second time.
-    private func forget(_ connection: HostConnection) {
+    /// Gives the place of a connection back and tells of its end. Does nothing the second time.
+    private func ended(_ connection: HostConnection, reason: ConnectionCloseReason) {
         state.withLock { remove(connection, from: &$0) }
+        guard connection.end() else { return }
+        metrics.closed(connection.info.direction)
+        logger.debug(
+            "connection closed",
+            metadata: connection.metadata.merging(
+                ["code": "\(reason.code)", "byPeer": "\(reason.byPeer)", "reason": "\(reason.reason)"]
+            ) { $1 }
+        )
+        hub.emit(.disconnected(connection.info, reason: reason))
     }
 
     private func remove(_ connection: HostConnection, from state: inout State) {
@@ -112,18 +132,34 @@ extension BasicHost {
         state.connections[connection.peer]?.remove(at: index)
         if state.connections[connection.peer]?.isEmpty == true { state.connections[connection.peer] = nil }
         state.connectionCount -= 1
+        connection.giveBack()
+        state.observed.forget(connection.info.id)
         metrics.connections.set(state.connectionCount)
         peerStore.disconnected(connection.peer)
     }
 
     /// Identifies the peer and handles its streams until the connection is over. One child task of the host.
     func serve(_ connection: HostConnection) async {
-        await withDiscardingTaskGroup { group in
-            group.addTask {
-                // Its place is free as soon as it is closed, even if its handlers take longer to end.
-                _ = await connection.muxed.waitUntilClosed()
-                if connection.muxed.isClosed { self.forget(connection) }
+        let muxed = connection.muxed
+        await withDiscardingTaskGroup { watching in
+            watching.addTask {
+                // Its place is free as soon as it is over, and everybody is told, even if its handlers take longer.
+                let reason = await muxed.waitUntilClosed()
+                // A cancelled wait may not know the reason; then it is told below.
+                if muxed.isClosed, !Task.isCancelled { self.ended(connection, reason: reason) }
             }
+            await serveStreams(of: connection)
+            // The watcher ends with the connection: not every transport ends its wait when the task is cancelled.
+            if !muxed.isClosed {
+                await uncancelled { await muxed.close(code: .shutdown, reason: "the host lets go of it") }
+            }
+        }
+        ended(connection, reason: await muxed.waitUntilClosed())
+    }
+
+    /// Identifies the peer and handles its streams. Returns when the connection is over or the task is cancelled.
+    private func serveStreams(of connection: HostConnection) async {
+        await withDiscardingTaskGroup { group in
             if configuration.identify.runsOnConnect {
                 group.addTask { await self.identifyOnConnect(connection) }
             }
@@ -144,18 +180,6 @@ extension BasicHost {
             }
             group.cancelAll()
         }
-        let muxed = connection.muxed
-        if !muxed.isClosed {
-            await uncancelled { await muxed.close(code: .shutdown, reason: "the host lets go of it") }
-        }
-        let reason = await muxed.waitUntilClosed()
-        forget(connection)
-        metrics.connectionsClosed.increment()
-        logger.debug(
-            "a connection ended",
-            metadata: ["peer": "\(connection.peer)", "code": "\(reason.code)", "byPeer": "\(reason.byPeer)"]
-        )
-        hub.emit(.disconnected(connection.info, reason: reason))
     }
 
     /// Negotiates and handles one inbound stream. One child task of its connection. Gives the turn to negotiate back.
@@ -166,8 +190,16 @@ extension BasicHost {
             hasTurn = false
         }
         defer { endTurn() }
-        guard let stream = try? connection.wrap(muxed) else { return muxed.reset(code: .generic) }
+        let use: StreamUse
+        do throws(HostError) {
+            use = try connection.reserveStream(.inbound)
+        } catch {
+            refuse(connection, error)
+            return muxed.reset(code: .resourceLimitExceeded)
+        }
+        guard let stream = try? connection.wrap(muxed, use: use) else { return muxed.reset(code: .generic) }
         let name: [UInt8]?
+        let start = configuration.clock.now()
         do {
             name = try await withDeadline(configuration.streams.negotiationTimeout, clock: configuration.clock) {
                 try await MultistreamDriver.answer(
@@ -177,7 +209,7 @@ extension BasicHost {
                 )
             }
         } catch {
-            metrics.negotiationsFailed.increment()
+            metrics.negotiationFailed(.inbound, error)
             stream.reset(code: .protocolNegotiationFailed)
             logger.debug("a negotiation failed", metadata: ["peer": "\(connection.peer)", "error": "\(error)"])
             return
@@ -187,7 +219,15 @@ extension BasicHost {
             do { try await stream.close() } catch { stream.reset(code: .protocolNegotiationFailed) }
             return
         }
-        stream.protocolID = String(decoding: name, as: UTF8.self)
+        metrics.negotiationTime.record(duration: start.elapsed())
+        let text = String(decoding: name, as: UTF8.self)
+        do throws(HostError) {
+            try use.settle(text)
+        } catch {
+            refuse(connection, error)
+            return stream.reset(code: .resourceLimitExceeded)
+        }
+        stream.protocolID = text
         endTurn()
         do {
             if !connection.handlers.tryAcquire() {
@@ -196,13 +236,22 @@ extension BasicHost {
                 }
             }
         } catch {
-            metrics.streamsRefused.increment()
+            refuse(connection, HostError.wrapping(error, as: .resourceLimit, "no handler became free"))
             stream.reset(code: .resourceLimitExceeded)
             return
         }
         defer { connection.handlers.release() }
+        guard beginWork(on: name) else { return stream.reset(code: .shutdown) }
+        defer { endWork(on: name) }
         metrics.streamsHandled.increment()
+        logger.debug("stream opened", metadata: metadata(of: stream, on: connection))
         await run(handler, on: stream)
+        logger.debug("stream closed", metadata: metadata(of: stream, on: connection))
+    }
+
+    private func refuse(_ connection: HostConnection, _ error: HostError) {
+        metrics.streamRefused(error)
+        logger.debug("a stream was refused", metadata: connection.metadata.merging(["error": "\(error)"]) { $1 })
     }
 
     /// The handler for a name. The registry is asked outside the lock: predicates are the user's code.

@@ -12,7 +12,16 @@ struct DialTargets: Sendable {
     /// Addresses known from before.
     var stored: [Multiaddr] = []
 
+    /// Who should be there, if that is known.
+    var peer: PeerID?
+
     var all: [Multiaddr] { named + stored }
+}
+
+/// A connection just made, and what the dial counts for until the host takes it.
+private struct DialledConnection: Sendable {
+    var muxed: any MuxedConnection
+    var span: ResourceSpan
 }
 
 /// A dial that several tasks may wait for.
@@ -40,6 +49,7 @@ extension BasicHost {
     /// Waits for the dial under way or starts one. The dial runs in the host's task tree and is given up when nobody
     /// waits for it any more. It has a deadline of its own.
     func sharedDial(_ key: DialKey, targets: DialTargets) async throws(SharedDialError) -> HostConnection {
+        if let error = drainingError { throw .own(error) }
         let (dial, isNew, isWaitingForRun) = state.withLock { state in
             let isIdle = state.phase == .idle
             if let dial = state.dials[key], dial.result.join() { return (dial, false, isIdle) }
@@ -73,7 +83,7 @@ extension BasicHost {
                 } catch {
                     result = .failure(error)
                     if error.code != .cancelled {
-                        self.metrics.dialsFailed.increment()
+                        self.metrics.dialFailed(error)
                         self.hub.emit(.dialFailed(key.peer, error))
                     }
                 }
@@ -87,7 +97,7 @@ extension BasicHost {
     }
 
     private enum DialOutcome: Sendable {
-        case connected(any MuxedConnection, at: Multiaddr)
+        case connected(DialledConnection, at: Multiaddr)
         case failed(HostError, at: Multiaddr)
         case timeForNext
         case deadline
@@ -108,40 +118,48 @@ extension BasicHost {
             guard !isOwn else { throw HostError(.dialSelf, "only addresses of this host itself are known: \(list)") }
             throw HostError(.noTransport, "no transport dials any of: \(list)")
         }
-        let allowed = candidates.filter(configuration.gater.allowsDialingAddress)
+        let allowed = candidates.filter { address in
+            let isAllowed = configuration.gater.allowsDialingAddress(address)
+            if !isAllowed { metrics.gated(.dialAddress) }
+            return isAllowed
+        }
         guard !allowed.isEmpty else {
             throw HostError(.gated, "the connection gater refuses every address of the peer")
         }
         let entries = AddressRanking.rank(
-            allowed,
+            try withoutBlackHoles(allowed, of: targets),
             first: Set(targets.named.map(\.withoutPeerID)),
             publicStagger: settings.dialStagger,
             privateStagger: settings.privateDialStagger
         )
-        let (winner, lastError) = await race(entries)
+        // Better not to begin than to close what was made.
+        let isReserved = targets.peer.map(isProtected) ?? false
+        try resources.check(resources.connection(.outbound), in: [.system], isReserved: isReserved)
+        let (winner, lastError) = await race(entries, isReserved: isReserved)
         guard let winner else {
             if Task.isCancelled { throw HostError(.cancelled, "the dial was cancelled") }
             throw lastError ?? HostError(.dialFailed, "no address answered")
         }
-        return try await adopt(winner)
+        return try await adopt(winner.muxed, dial: winner.span)
     }
 
     /// Dials so many addresses at once as configured, for at most the time configured.
     private func race(
-        _ entries: [AddressRanking.Entry]
-    ) async -> (winner: (any MuxedConnection)?, lastError: HostError?) {
+        _ entries: [AddressRanking.Entry],
+        isReserved: Bool
+    ) async -> (winner: DialledConnection?, lastError: HostError?) {
         let settings = configuration.connections
         let clock = configuration.clock
         return await withTaskGroup(of: DialOutcome.self) { group in
             var waiting = entries[...]
             var running: Set<Multiaddr> = []
-            var winner: (any MuxedConnection)?
+            var winner: DialledConnection?
             var lastError: HostError?
             var isOverdue = false
             func startNext() {
                 guard running.count < settings.dialsPerPeer, let entry = waiting.popFirst() else { return }
                 running.insert(entry.address)
-                group.addTask { await self.attempt(entry.address) }
+                group.addTask { await self.attempt(entry.address, isReserved: isReserved) }
                 guard let next = waiting.first else { return }
                 let pause = next.delay - entry.delay
                 group.addTask {
@@ -162,12 +180,13 @@ extension BasicHost {
                 switch outcome {
                 case .connected(let connection, let address):
                     winner = connection
-                    state.withLock { $0.backOff.succeeded(address) }
+                    succeed(address)
                 case .failed(let error, let address):
                     running.remove(address)
                     lastError = error
                     if Task.isCancelled { break }
-                    fail([address])
+                    // This host's own limits say nothing about the address.
+                    if error.code != .resourceLimit { fail([address]) }
                     startNext()
                 case .timeForNext: if !Task.isCancelled { startNext() }
                 case .deadline:
@@ -184,18 +203,55 @@ extension BasicHost {
                 if winner == nil, !Task.isCancelled {
                     winner = extra
                 } else {
-                    await uncancelled { await extra.close(code: .supplanted, reason: "another address was faster") }
+                    let muxed = extra.muxed
+                    await uncancelled { await muxed.close(code: .supplanted, reason: "another address was faster") }
                 }
             }
             return (winner, lastError)
         }
     }
 
+    private func succeed(_ address: Multiaddr) {
+        let changes = state.withLock { state in
+            state.backOff.succeeded(address)
+            return state.blackHoles.record(address, succeeded: true)
+        }
+        tell(changes)
+    }
+
     private func fail(_ addresses: Set<Multiaddr>) {
         let moment = configuration.clock.now()
-        state.withLock { state in
-            for address in addresses { state.backOff.failed(address, at: moment) }
+        let changes = state.withLock { state in
+            addresses.flatMap { address in
+                state.backOff.failed(address, at: moment)
+                return state.blackHoles.record(address, succeeded: false)
+            }
         }
+        tell(changes)
+    }
+
+    private func tell(_ changes: [(BlackHoleKind, BlackHoleState)]) {
+        for (kind, verdict) in changes {
+            logger.info("black hole detection", metadata: ["kind": "\(kind)", "state": "\(verdict.rawValue)"])
+            hub.emit(.blackHole(kind, verdict))
+        }
+    }
+
+    /// The addresses that do not lie beyond a network which swallows everything, or those that a caller named.
+    private func withoutBlackHoles(
+        _ addresses: [Multiaddr],
+        of targets: DialTargets
+    ) throws(HostError) -> [Multiaddr] {
+        let reachable = state.withLock { $0.blackHoles.filter(addresses) }
+        guard reachable.isEmpty else { return reachable }
+        let named = Set(targets.named)
+        let wanted = addresses.filter(named.contains)
+        guard wanted.isEmpty else { return wanted }
+        throw HostError(
+            .blackHole,
+            "dials over UDP or IPv6 have failed for long, so the known addresses are not dialled; check the network, or "
+                + "name an address to dial at once"
+        )
     }
 
     private func silence(at addresses: [Multiaddr], cause: HostError?) -> HostError {
@@ -204,11 +260,21 @@ extension BasicHost {
         return HostError(.timeout, "nobody answered within \(timeout) at \(list)", cause: cause)
     }
 
-    private func attempt(_ address: Multiaddr) async -> DialOutcome {
+    private func attempt(_ address: Multiaddr, isReserved: Bool) async -> DialOutcome {
+        let span: ResourceSpan
+        do throws(HostError) {
+            span = try resources.open(resources.dial, in: [.transient], isReserved: isReserved)
+        } catch {
+            return .failed(error, at: address)
+        }
         let failure: HostError
         if let transport = transports.first(where: { $0.canDial(address) }) {
             do {
-                return .connected(try await transport.dial(address), at: address)
+                let start = configuration.clock.now()
+                let muxed = try await transport.dial(address)
+                metrics.handshakeTime.record(duration: start.elapsed())
+                metrics.handshook(.outbound)
+                return .connected(DialledConnection(muxed: muxed, span: span), at: address)
             } catch {
                 logger.debug("a dial failed", metadata: ["address": "\(address)", "error": "\(error)"])
                 failure = HostError.wrapping(error, as: .dialFailed, "\(address) cannot be reached")

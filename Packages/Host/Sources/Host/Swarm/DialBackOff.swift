@@ -22,6 +22,16 @@ struct DialBackOff: Sendable {
         return min(base + .seconds(steps * steps), longest)
     }
 
+    /// The addresses that are left alone, sorted.
+    func resting(base: Duration, longest: Duration) -> [HostSnapshot.BackOff] {
+        failures.compactMap { address, failure in
+            let rest = Self.pause(after: failure.count, base: base, longest: longest) - failure.since.elapsed()
+            guard rest > .zero else { return nil }
+            return HostSnapshot.BackOff(address: address, failures: failure.count, rest: rest / .seconds(1))
+        }
+        .sorted { $0.address.description < $1.address.description }
+    }
+
     mutating func failed(_ address: Multiaddr, at moment: ClockMoment) {
         if failures[address] == nil, failures.count >= Self.limit {
             let oldest = failures.max { $0.value.since.elapsed() < $1.value.since.elapsed() }?.key

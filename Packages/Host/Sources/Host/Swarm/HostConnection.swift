@@ -1,20 +1,45 @@
+import Metrics
 import NetStream
 import PeerID
 import Synchronization
 
 /// One connection of a host, with what the host keeps about it.
 final class HostConnection: Sendable {
+    private struct State {
+        /// What it counts for. `nil` before it was taken in and once it is given back.
+        var span: ResourceSpan?
+        var isReserved = false
+        var streamCount = 0
+        var uses: [UInt64: WeakUse] = [:]
+        var isTrimmed = false
+        var hasEnded = false
+    }
+
+    private struct WeakUse: Sendable {
+        weak var use: StreamUse?
+    }
+
     let info: ConnectionInfo
     let muxed: any MuxedConnection
     let inboundNegotiations: AsyncSemaphore
     let outboundNegotiations: AsyncSemaphore
     let handlers: AsyncSemaphore
     let opened: ClockMoment
-    private let streams = Mutex(0)
+    let resources: ResourceAccounts
+    private let metrics: HostMetrics
+    private let bytesRead = Atomic<UInt64>(0)
+    private let bytesWritten = Atomic<UInt64>(0)
+    private let state = Mutex(State())
     private let pushes = Mutex(TokenBucket(capacity: 10, refill: .seconds(5)))
     private let clock: any Clock<Duration>
 
-    init(id: UInt64, muxed: any MuxedConnection, configuration: HostConfiguration) {
+    init(
+        id: UInt64,
+        muxed: any MuxedConnection,
+        configuration: HostConfiguration,
+        resources: ResourceAccounts,
+        metrics: HostMetrics
+    ) {
         info = ConnectionInfo(
             id: id,
             peer: muxed.remotePeer,
@@ -23,6 +48,8 @@ final class HostConnection: Sendable {
             remoteAddress: muxed.remoteAddress
         )
         self.muxed = muxed
+        self.resources = resources
+        self.metrics = metrics
         clock = configuration.clock
         opened = configuration.clock.now()
         inboundNegotiations = AsyncSemaphore(permits: configuration.streams.inboundNegotiations)
@@ -32,17 +59,111 @@ final class HostConnection: Sendable {
 
     var peer: PeerID { info.peer }
 
+    // MARK: Its end
+
+    /// Whether it was chosen to be closed.
+    var isTrimmed: Bool { state.withLock { $0.isTrimmed } }
+
+    func markTrimmed() { state.withLock { $0.isTrimmed = true } }
+
+    /// Whether this is the first to tell of its end.
+    func end() -> Bool {
+        state.withLock { state in
+            defer { state.hasEnded = true }
+            return !state.hasEnded
+        }
+    }
+
+    // MARK: Bytes
+
+    /// Bytes of all its streams so far.
+    var traffic: StreamTraffic {
+        StreamTraffic(read: bytesRead.load(ordering: .relaxed), written: bytesWritten.load(ordering: .relaxed))
+    }
+
+    func countRead(_ count: Int) {
+        bytesRead.add(UInt64(count), ordering: .relaxed)
+        metrics.bytesRead.increment(by: count)
+    }
+
+    func countWritten(_ count: Int) {
+        bytesWritten.add(UInt64(count), ordering: .relaxed)
+        metrics.bytesWritten.increment(by: count)
+    }
+
+    // MARK: Resources
+
+    /// Counts the connection from now on.
+    ///
+    /// - Parameters:
+    ///   - old: A connection that goes when this one fits.
+    ///   - dial: What its dial counted for.
+    ///   - isReserved: Whether the peer is protected.
+    func account(replacing old: HostConnection?, dial: ResourceSpan?, isReserved: Bool) throws(HostError) {
+        let span = try resources.open(
+            resources.connection(info.direction),
+            in: [.system, .peer(peer), .connection(info.id)],
+            replacing: old?.state.withLock { $0.span },
+            isReserved: isReserved
+        )
+        dial?.end()
+        state.withLock { state in
+            state.span = span
+            state.isReserved = isReserved
+        }
+    }
+
+    /// Counts the connection no more. Its streams count until they are released.
+    func giveBack() {
+        let span = state.withLock { state in
+            defer { state.span = nil }
+            return state.span
+        }
+        span?.end()
+    }
+
+    // MARK: Streams
+
     /// Streams in use, for the choice of the least loaded connection.
-    var streamCount: Int { streams.withLock { $0 } }
+    var streamCount: Int { state.withLock { $0.streamCount } }
+
+    /// The streams in use.
+    var uses: [StreamUse] { state.withLock { $0.uses.values.compactMap(\.use) } }
+
+    /// Makes room for a stream.
+    func reserveStream(_ direction: Direction) throws(HostError) -> StreamUse {
+        let isReserved = state.withLock { $0.isReserved }
+        let span = try resources.open(
+            resources.stream(direction),
+            in: [.system, .transient, .peer(peer), .connection(info.id)],
+            isReserved: isReserved
+        )
+        state.withLock { $0.streamCount += 1 }
+        metrics.streams.increment()
+        return StreamUse(of: self, direction: direction, span: span)
+    }
 
     /// Wraps a stream of this connection, counted until it is released.
-    func wrap(_ muxed: any MuxedStream, protocolID: String? = nil) throws -> NetStream {
-        let use = StreamUse(of: self)
-        let stream = NetStream(muxed, connection: self.muxed, protocolID: protocolID) { _ in
-            withExtendedLifetime(use) {}
+    func wrap(_ muxed: any MuxedStream, protocolID: String? = nil, use: StreamUse? = nil) throws -> NetStream {
+        let use = try use ?? reserveStream(muxed.direction)
+        use.begin(muxed.id)
+        state.withLock { $0.uses[muxed.id] = WeakUse(use: use) }
+        let stream = NetStream(CountedStream(muxed, of: self), connection: self.muxed, protocolID: protocolID) { _ in
+            use.end()
         }
         try stream.establish()
         return stream
+    }
+
+    /// The use of a stream, while it is in use.
+    func use(of id: UInt64) -> StreamUse? { state.withLock { $0.uses[id]?.use } }
+
+    fileprivate func ended(_ id: UInt64?) {
+        metrics.streams.decrement()
+        state.withLock { state in
+            state.streamCount -= 1
+            if let id { state.uses[id] = nil }
+        }
     }
 
     /// Whether one more identify push of the peer is within its budget: 10 at once, one every 5 s in the long run, as
@@ -51,16 +172,58 @@ final class HostConnection: Sendable {
         let moment = clock.now()
         return pushes.withLock { $0.take(at: moment) }
     }
+}
 
-    /// Counts a stream for as long as it is in use: until its release, or until nobody holds it any more.
-    private final class StreamUse: Sendable {
-        private let connection: HostConnection
+/// Counts a stream for as long as it is in use: until its release, or until nobody holds it any more.
+final class StreamUse: Sendable {
+    private struct State {
+        var isEnded = false
+        var id: UInt64?
+        var protocolID: String?
+    }
 
-        init(of connection: HostConnection) {
-            self.connection = connection
-            connection.streams.withLock { $0 += 1 }
+    let direction: Direction
+    private let connection: HostConnection
+    private let span: ResourceSpan
+    private let state = Mutex(State())
+
+    fileprivate init(of connection: HostConnection, direction: Direction, span: ResourceSpan) {
+        self.connection = connection
+        self.direction = direction
+        self.span = span
+    }
+
+    deinit { end() }
+
+    /// The protocol, once it is agreed on.
+    var protocolID: String? { state.withLock { $0.protocolID } }
+
+    /// Counts it for its protocol, and no more as one whose protocol is not known.
+    func settle(_ protocolID: String) throws(HostError) {
+        try span.move(
+            to: [
+                .system, .peer(connection.peer), .connection(connection.info.id), .protocolName(protocolID),
+            ]
+        )
+        state.withLock { $0.protocolID = protocolID }
+    }
+
+    /// Accounts for more memory, or for less. `false` when the stream is over.
+    @discardableResult
+    func resize(memoryBy delta: Int) throws(HostError) -> Bool { try span.resize(memoryBy: delta) }
+
+    fileprivate func begin(_ id: UInt64) {
+        state.withLock { $0.id = id }
+    }
+
+    /// Counts it no more. Does nothing the second time.
+    func end() {
+        let ended = state.withLock { state -> (isFirst: Bool, id: UInt64?) in
+            defer { state.isEnded = true }
+            return (!state.isEnded, state.id)
         }
-
-        deinit { connection.streams.withLock { $0 -= 1 } }
+        guard ended.isFirst else { return }
+        span.end()
+        connection.ended(ended.id)
     }
 }

@@ -1,7 +1,6 @@
 public import Multiaddr
 public import NetStream
 public import PeerID
-import Synchronization
 
 /// Something that happened to a host.
 public enum HostEvent: Sendable {
@@ -11,7 +10,7 @@ public enum HostEvent: Sendable {
     case stoppedListening(Multiaddr)
     /// A connection was made.
     case connected(ConnectionInfo)
-    /// A connection ended.
+    /// A connection ended. Its handlers may take longer to end.
     case disconnected(ConnectionInfo, reason: ConnectionCloseReason)
     /// A peer told about itself, at the start of a connection or later.
     case identified(IdentifyInfo)
@@ -19,6 +18,10 @@ public enum HostEvent: Sendable {
     case identifyFailed(PeerID, HostError)
     /// A dial failed. The peer is `nil` when the address named none.
     case dialFailed(PeerID?, HostError)
+    /// Connections are closed because there are more than the high water; ``disconnected(_:reason:)`` follows for each.
+    case trimmed([ConnectionInfo])
+    /// Another thing is thought of the network now.
+    case blackHole(BlackHoleKind, BlackHoleState)
 }
 
 /// A connection of a host.
@@ -33,60 +36,4 @@ public struct ConnectionInfo: Sendable, Hashable {
     public let localAddress: Multiaddr
     /// The peer's address, without `/p2p`.
     public let remoteAddress: Multiaddr
-}
-
-/// The events of a host from the moment they were asked for.
-///
-/// A reader that is too slow loses the oldest of more than 256 unread events. Ends when the host is closed.
-public struct HostEvents: AsyncSequence, Sendable {
-    /// What one step yields.
-    public typealias Element = HostEvent
-
-    let stream: AsyncStream<HostEvent>
-
-    /// Starts to iterate.
-    public func makeAsyncIterator() -> AsyncStream<HostEvent>.AsyncIterator { stream.makeAsyncIterator() }
-}
-
-/// Hands events to everybody who asked for them.
-final class EventHub: Sendable {
-    private struct State {
-        var isFinished = false
-        var nextID: UInt64 = 0
-        var subscribers: [UInt64: AsyncStream<HostEvent>.Continuation] = [:]
-    }
-
-    private let state = Mutex(State())
-
-    func subscribe() -> HostEvents {
-        let (stream, continuation) = AsyncStream<HostEvent>.makeStream(bufferingPolicy: .bufferingNewest(256))
-        let id: UInt64? = state.withLock { state in
-            guard !state.isFinished else { return nil }
-            state.nextID += 1
-            state.subscribers[state.nextID] = continuation
-            return state.nextID
-        }
-        if let id {
-            continuation.onTermination = { [weak self] _ in
-                self?.state.withLock { $0.subscribers[id] = nil }
-            }
-        } else {
-            continuation.finish()
-        }
-        return HostEvents(stream: stream)
-    }
-
-    func emit(_ event: HostEvent) {
-        let subscribers = state.withLock { Array($0.subscribers.values) }
-        for subscriber in subscribers { subscriber.yield(event) }
-    }
-
-    func finish() {
-        let subscribers = state.withLock { state in
-            state.isFinished = true
-            defer { state.subscribers = [:] }
-            return Array(state.subscribers.values)
-        }
-        for subscriber in subscribers { subscriber.finish() }
-    }
 }

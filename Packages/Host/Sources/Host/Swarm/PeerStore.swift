@@ -27,9 +27,12 @@ public struct PeerInfo: Sendable {
 
 /// What is known about other peers.
 ///
-/// Bounded in number and in bytes: the peer that was not touched for longest is forgotten first. Peers that are connected
-/// are never forgotten, nor are those that the program added with ``add(_:for:)`` until it calls ``remove(_:)``; they do
-/// not count towards the bytes.
+/// Bounded in number, in bytes and in time: the peer that was not touched for longest is forgotten first, and each when it
+/// was not touched for the store's lifetime. Peers that are connected are never forgotten, nor are those that the program
+/// added with ``add(_:for:)`` until it calls ``remove(_:)``; they do not count towards the bytes.
+///
+/// ``storedPeers()``, ``restore(_:)`` and ``changes()`` are for those who keep it on disk, as the product
+/// `HostPeerStoreSQLite` does.
 public final class PeerStore: Sendable {
     /// Addresses kept for each peer; the oldest goes first.
     public static let addressLimit = 64
@@ -41,27 +44,49 @@ public final class PeerStore: Sendable {
         /// What it counts for.
         var size = 0
         var touched: UInt64 = 0
+        /// When that was; and how long before, when it was in an earlier run of the program.
+        var seen: ClockMoment
+        var ageWhenSeen = Duration.zero
         /// The program named it.
         var isAdded = false
         /// Its open connections.
         var connections = 0
 
         var isKept: Bool { isAdded || connections > 0 }
+        var age: Duration { connections > 0 ? .zero : ageWhenSeen + seen.elapsed() }
+
+        init(_ peer: PeerID, clock: any Clock<Duration>) {
+            info = PeerInfo(peer: peer)
+            seen = clock.now()
+        }
     }
 
     private struct State {
         var entries: [PeerID: Entry] = [:]
         var clock: UInt64 = 0
         var size = 0
+        /// When peers were last looked through for those whose time is over.
+        var swept: ClockMoment
     }
 
     private let capacity: Int
     private let byteLimit: Int
-    private let state = Mutex(State())
+    private let lifetime: Duration
+    private let clock: any Clock<Duration>
+    private let state: Mutex<State>
+    private let signal = ChangeSignal()
 
-    init(capacity: Int, byteLimit: Int = .max) {
+    init(
+        capacity: Int,
+        byteLimit: Int = .max,
+        lifetime: Duration = HostConfiguration.defaults.rememberedFor,
+        clock: any Clock<Duration> = ContinuousClock()
+    ) {
         self.capacity = capacity
         self.byteLimit = byteLimit
+        self.lifetime = lifetime
+        self.clock = clock
+        state = Mutex(State(swept: clock.now()))
     }
 
     /// How many peers are known.
@@ -72,7 +97,10 @@ public final class PeerStore: Sendable {
 
     /// What is known about a peer.
     public func info(for peer: PeerID) -> PeerInfo? {
-        state.withLock { $0.entries[peer]?.info }
+        state.withLock { state in
+            guard let entry = state.entries[peer], !isOver(entry) else { return nil }
+            return entry.info
+        }
     }
 
     /// Where a peer was or may be reached, without `/p2p`.
@@ -104,13 +132,54 @@ public final class PeerStore: Sendable {
         state.withLock { state in
             guard let entry = state.entries[peer] else { return }
             guard entry.connections > 0 else { return Self.drop(peer, from: &state) }
-            state.entries[peer] = Entry(
-                info: PeerInfo(peer: peer),
-                touched: entry.touched,
-                connections: entry.connections
-            )
+            state.clock += 1
+            var bare = Entry(peer, clock: clock)
+            bare.touched = state.clock
+            bare.connections = entry.connections
+            state.entries[peer] = bare
+        }
+        signal.send()
+    }
+
+    // MARK: On disk
+
+    /// What is worth keeping for another run of the program: the peers of which an address is known.
+    public func storedPeers() -> [StoredPeer] {
+        state.withLock { state in
+            state.entries.values.filter { !$0.info.addresses.isEmpty && !isOver($0) }.map { entry in
+                StoredPeer(
+                    peer: entry.info.peer,
+                    addresses: entry.info.addresses,
+                    isAdded: entry.isAdded,
+                    age: entry.age,
+                    revision: entry.touched
+                )
+            }
         }
     }
+
+    /// Takes in what an earlier run of the program knew. What this run has learned already counts as newer. Bounds and
+    /// lifetime hold for these peers too.
+    public func restore(_ peers: [StoredPeer]) {
+        let known = state.withLock { Set($0.entries.keys) }
+        // The oldest first, those of this run last: when there is no room for all, the newest stay.
+        let ordered = peers.sorted { left, right in
+            let (isLeftKnown, isRightKnown) = (known.contains(left.peer), known.contains(right.peer))
+            return isLeftKnown == isRightKnown ? left.age > right.age : isRightKnown
+        }
+        for stored in ordered where stored.isAdded || stored.age <= lifetime {
+            change(stored.peer) { entry in
+                let isKnown = !entry.info.addresses.isEmpty
+                let newer = entry.info.addresses
+                Self.insert(stored.addresses + newer, into: &entry.info)
+                entry.isAdded = entry.isAdded || stored.isAdded
+                if !isKnown { entry.ageWhenSeen = max(.zero, stored.age) }
+            }
+        }
+    }
+
+    /// Yields after changes, several at once as one. The first comes at once.
+    public func changes() -> AsyncStream<Void> { signal.subscribe() }
 
     /// Takes what a peer told. An older signed record than the one known changes no addresses.
     func record(_ told: IdentifyInfo) {
@@ -146,6 +215,16 @@ public final class PeerStore: Sendable {
 
     // MARK: Inside
 
+    /// Whether the peer's time is over.
+    private func isOver(_ entry: Entry) -> Bool { !entry.isKept && entry.age > lifetime }
+
+    /// Forgets all those whose time is over, if that was not done for a while.
+    private func sweep(_ state: inout State) {
+        guard state.swept.elapsed() > lifetime / 16 else { return }
+        state.swept = clock.now()
+        for (peer, entry) in state.entries where isOver(entry) { Self.drop(peer, from: &state) }
+    }
+
     private static func insert(_ addresses: [Multiaddr], into info: inout PeerInfo) {
         for address in addresses {
             if let named = address.peerID, named != info.peer { continue }
@@ -169,8 +248,11 @@ public final class PeerStore: Sendable {
     private func change(_ peer: PeerID, _ body: (inout Entry) -> Void) {
         state.withLock { state in
             state.clock += 1
-            var entry = state.entries[peer] ?? Entry(info: PeerInfo(peer: peer))
+            sweep(&state)
+            var entry = state.entries[peer].flatMap { isOver($0) ? nil : $0 } ?? Entry(peer, clock: clock)
+            if let old = state.entries[peer] { entry.size = old.size }
             entry.touched = state.clock
+            (entry.seen, entry.ageWhenSeen) = (clock.now(), .zero)
             body(&entry)
             // Those that stay push nobody out.
             let size = entry.isKept ? 0 : entry.info.size
@@ -183,5 +265,6 @@ public final class PeerStore: Sendable {
                 Self.drop(oldest.key, from: &state)
             }
         }
+        signal.send()
     }
 }

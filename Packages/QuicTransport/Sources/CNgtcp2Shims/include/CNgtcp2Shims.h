@@ -2,6 +2,7 @@
 #ifndef CNGTCP2_SHIMS_H
 #define CNGTCP2_SHIMS_H
 
+#include "lp2p_ack_log.h"
 #include "lp2p_conn.h"
 #include "lp2p_frame_guard.h"
 

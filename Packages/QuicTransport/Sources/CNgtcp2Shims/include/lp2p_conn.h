@@ -110,6 +110,8 @@ typedef struct lp2p_events {
   void (*path_validated)(void *owner, int success);
   void (*new_token)(void *owner, const uint8_t *token, size_t length);
   void (*stateless_reset)(void *owner);
+  /// A stateless reset token of the peer (16 bytes) is in use from now on, or no more.
+  void (*reset_token)(void *owner, const uint8_t *token, int in_use);
   void (*qlog)(void *owner, int last, const void *data, size_t length);
 } lp2p_events;
 
@@ -118,6 +120,7 @@ typedef struct lp2p_config {
   uint32_t version;
   uint64_t now;
   uint64_t idle_timeout;
+  uint64_t initial_rtt; /* what the round trip is taken to be before it is measured */
   uint64_t handshake_timeout;
   uint64_t keep_alive; /* 0: off */
   uint64_t initial_max_data;
@@ -129,9 +132,16 @@ typedef struct lp2p_config {
   uint64_t max_window;        /* 0: no auto-tuning */
   uint64_t max_stream_window; /* 0: no auto-tuning */
   uint64_t max_datagram_frame_size;
+  uint64_t max_received_payload; /* the largest UDP payload that the peer may send, 1200 or more */
   uint64_t active_connection_id_limit;
   /* The size of UDP payloads; up to 1200: start there and discover what the path carries. */
   size_t udp_payload;
+  /* The largest payload that discovery may try. ngtcp2 0.x tries none above 1444, whatever is said here. */
+  size_t max_udp_payload;
+  /* The sizes to try, in this order, each above 1200; copied. Not used by ngtcp2 0.x. */
+  const uint16_t *path_sizes;
+  size_t path_size_count;
+  uint8_t pins_peer;  /* the peer may not move: datagrams from another address of it are dropped */
   uint8_t congestion; /* 0 CUBIC, 1 Reno, 2 BBR */
   uint8_t has_retry_scid;
   uint8_t has_reset_token;
@@ -162,7 +172,8 @@ lp2p_conn *lp2p_conn_server_new(const lp2p_config *config, const lp2p_cid *dcid,
 
 void lp2p_conn_delete(lp2p_conn *conn);
 
-/// Feeds one datagram. An empty datagram, and on ngtcp2 0.x one from another path, is dropped.
+/// Feeds one datagram. An empty datagram is dropped, and so is one from another address of a pinned peer, and on ngtcp2
+/// 0.x one from another path.
 lp2p_status lp2p_conn_read(lp2p_conn *conn, const void *local, uint32_t local_length,
                            const void *remote, uint32_t remote_length, const uint8_t *packet,
                            size_t length, uint8_t ecn, uint64_t now);
@@ -202,7 +213,26 @@ void lp2p_conn_current_path(lp2p_conn *conn, const void **local, uint32_t *local
 /// Tells the pacer that a burst left at `now`.
 void lp2p_conn_burst_sent(lp2p_conn *conn, uint64_t now);
 size_t lp2p_conn_send_quantum(lp2p_conn *conn);
-size_t lp2p_conn_path_max_udp_payload(lp2p_conn *conn);
+
+/// How the path does: what tells a path that has shrunk.
+typedef struct lp2p_pulse {
+  /// The largest UDP payload that path MTU discovery has found, or that is used without it, and the peer takes.
+  size_t max_udp_payload;
+  uint64_t bytes_in_flight;
+  /// The largest 1-RTT packet number that the peer has acknowledged; -1 before the first.
+  int64_t largest_acked;
+  /// The probe timeout in nanoseconds, without backoff (RFC 9002 §6.2.1).
+  uint64_t pto;
+} lp2p_pulse;
+
+void lp2p_conn_get_pulse(lp2p_conn *conn, lp2p_pulse *pulse);
+
+/// The largest UDP payload that the path in use is believed to carry and the peer takes.
+size_t lp2p_conn_path_payload(lp2p_conn *conn);
+
+/// Waits for the acknowledgement of the 1-RTT packet that was written last. `slot` is one of LP2P_WATCH_….
+void lp2p_conn_watch(lp2p_conn *conn, int slot);
+int lp2p_conn_watch_acked(lp2p_conn *conn, int slot);
 
 /// The next time `lp2p_conn_handle_expiry` wants to be called; UINT64_MAX: never.
 uint64_t lp2p_conn_expiry(lp2p_conn *conn);
@@ -241,8 +271,13 @@ void lp2p_conn_extend_streams(lp2p_conn *conn, int bidirectional, size_t count);
 uint64_t lp2p_conn_max_data_left(lp2p_conn *conn);
 uint64_t lp2p_conn_streams_left(lp2p_conn *conn, int bidirectional);
 
-/// Moves the connection to another local address. `LP2P_INVALID_STATE` where the installed library cannot do it
-/// safely.
+/// Whether the installed library can move connections to other paths safely: ngtcp2 0.x cannot.
+int lp2p_library_migrates(void);
+/// Whether the peer asked not to be migrated to (RFC 9000 §18.2, disable_active_migration).
+int lp2p_conn_peer_forbids_migration(lp2p_conn *conn);
+
+/// Moves the connection of a client to another local address, once the path is validated. `LP2P_INVALID_STATE` on a
+/// server, before the handshake is confirmed, where the peer forbids it or the installed library cannot do it safely.
 lp2p_status lp2p_conn_migrate(lp2p_conn *conn, const void *local, uint32_t local_length, uint64_t now);
 
 typedef struct lp2p_conn_stats {
@@ -252,6 +287,12 @@ typedef struct lp2p_conn_stats {
   uint64_t rtt_variance;
   uint64_t congestion_window;
   uint64_t bytes_in_flight;
+  size_t max_udp_payload;
+  /// 1-RTT packets without an acknowledgement although one sent three or more later has one.
+  uint64_t lost_packets;
+  /// Connection IDs of the peer: how often another one was put to use, and how many are spare.
+  uint64_t peer_id_changes;
+  uint64_t peer_ids_spare;
 } lp2p_conn_stats;
 
 void lp2p_conn_get_stats(lp2p_conn *conn, lp2p_conn_stats *stats);
@@ -261,6 +302,15 @@ uint64_t lp2p_conn_remote_max_datagram_frame_size(lp2p_conn *conn);
 /// The idle timeout that the peer asks for; 0: none, or not known yet.
 uint64_t lp2p_conn_remote_idle_timeout(lp2p_conn *conn);
 uint32_t lp2p_conn_negotiated_version(lp2p_conn *conn);
+/// Writes packets with another key from now on (RFC 9001 §6). `LP2P_INVALID_STATE` before the handshake is confirmed and
+/// while the last update is not acknowledged.
+lp2p_status lp2p_conn_update_keys(lp2p_conn *conn, uint64_t now);
+/// Makes the next packet one that asks for an acknowledgement, until it is called with 0. For a PING on request.
+void lp2p_conn_want_ping(lp2p_conn *conn, int wanted);
+/// The number of the last 1-RTT packet that was written; -1 before the first.
+int64_t lp2p_conn_last_packet_number(lp2p_conn *conn);
+/// What a 1-RTT packet holds besides a DATAGRAM frame's bytes, at most: header, number, type, length, tag.
+size_t lp2p_datagram_overhead(void);
 void lp2p_conn_set_keep_alive(lp2p_conn *conn, uint64_t timeout);
 
 /// What an unknown datagram that looks like a client's first Initial says.
@@ -274,6 +324,48 @@ typedef struct lp2p_accept {
 
 /// Checks whether a datagram can open a connection. The datagram must not be empty.
 lp2p_status lp2p_accept_initial(const uint8_t *packet, size_t length, lp2p_accept *accept);
+
+/// What the token in a client's first Initial looks like.
+typedef enum lp2p_token_kind {
+  LP2P_TOKEN_NONE = 0, /* none, or not one of ours */
+  LP2P_TOKEN_RETRY,
+  LP2P_TOKEN_ADDRESS
+} lp2p_token_kind;
+
+/// What kind of token an Initial bears. Says nothing about whether it is valid.
+lp2p_token_kind lp2p_accept_token_kind(const lp2p_accept *accept);
+
+/// What tokens are sealed and checked with. They are bound to the client's address: a Retry's token to its port too.
+typedef struct lp2p_token_context {
+  const uint8_t *secret;
+  size_t secret_length;
+  const void *remote; /* struct sockaddr */
+  uint32_t remote_length;
+  uint64_t now;
+} lp2p_token_context;
+
+/// Room for a Retry packet, and for a token, of ours.
+#define LP2P_MAX_RETRY_LENGTH 256
+#define LP2P_MAX_TOKEN_LENGTH 128
+
+/// Writes a Retry packet (RFC 9000 §17.2.5) that asks the client to come back with a token, to the connection ID
+/// `source`. Returns the length, 0 on failure.
+size_t lp2p_write_retry(uint8_t *destination, size_t capacity, const lp2p_accept *accept, const lp2p_cid *source,
+                        const lp2p_token_context *context);
+
+/// Checks the token that a Retry gave out at most `lifetime` nanoseconds ago. Returns 1 and the client's first
+/// destination connection ID if it is valid, else 0.
+int lp2p_check_retry_token(const lp2p_accept *accept, const lp2p_token_context *context, uint64_t lifetime,
+                           lp2p_cid *original);
+
+/// Writes a token for a NEW_TOKEN frame. Returns the length, 0 on failure.
+size_t lp2p_write_address_token(uint8_t *destination, size_t capacity, const lp2p_token_context *context);
+
+/// Whether a NEW_TOKEN frame gave the token to this address at most `lifetime` nanoseconds ago.
+int lp2p_check_address_token(const lp2p_accept *accept, const lp2p_token_context *context, uint64_t lifetime);
+
+/// Has a server send a token in a NEW_TOKEN frame. The token is copied.
+lp2p_status lp2p_conn_submit_token(lp2p_conn *conn, const uint8_t *token, size_t length);
 
 /// Writes a CONNECTION_CLOSE in an Initial packet in answer to a refused client. Returns the length, 0 on failure.
 size_t lp2p_write_refusal(uint8_t *destination, size_t capacity, const lp2p_accept *accept, uint64_t code);

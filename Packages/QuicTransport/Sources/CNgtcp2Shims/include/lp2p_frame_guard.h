@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "lp2p_ack_log.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -62,6 +64,16 @@ enum {
   LP2P_BUCKET_COUNT
 };
 
+/// Packets with pings that can be on their way at a time.
+#define LP2P_PING_SLOTS 8
+
+/// Packets whose acknowledgement is waited for, one at a time of each kind but pings.
+enum {
+  LP2P_WATCH_PATH_SIZE = 0,
+  LP2P_WATCH_PING,
+  LP2P_WATCH_COUNT = LP2P_WATCH_PING + LP2P_PING_SLOTS
+};
+
 /// A token bucket in its "virtual scheduling" form: one time instead of tokens and a time.
 typedef struct lp2p_bucket {
   /// Nanoseconds that one frame costs; 0 is no limit.
@@ -79,6 +91,11 @@ typedef struct lp2p_frame_guard {
   uint32_t max_ack_ranges;
   /// The largest packet number that an ACK in a 1-RTT packet named; -1 before the first.
   int64_t largest_acked;
+  /// All of them.
+  lp2p_ack_log acked;
+  /// The packet numbers (1-RTT) whose acknowledgement is waited for, -1 for none, and whether it has come.
+  int64_t watched[LP2P_WATCH_COUNT];
+  uint8_t watched_acked[LP2P_WATCH_COUNT];
   /// The largest Retire Prior To of all NEW_CONNECTION_ID frames.
   uint64_t largest_retire_prior_to;
   /// The largest sequence number of a NEW_CONNECTION_ID frame, and which of the 128 up to it were seen: bit n of
@@ -89,6 +106,8 @@ typedef struct lp2p_frame_guard {
   /// turn out to be a duplicate, or bad.
   void (*on_stop_sending)(void *context, uint64_t stream, uint64_t code);
   void *context;
+  /// Connection IDs that the peer has issued, apart from that of the handshake.
+  uint64_t connection_ids;
   /// NEW_CONNECTION_ID frames taken out.
   uint64_t suppressed;
   /// What the connection was closed for, when `lp2p_frame_guard_inspect` said so: the code, the type of the frame
@@ -97,6 +116,9 @@ typedef struct lp2p_frame_guard {
   uint64_t verdict_frame_type;
   const char *verdict_text;
 } lp2p_frame_guard;
+
+/// Waits for the acknowledgement of a packet; -1 for none any more.
+void lp2p_frame_guard_watch(lp2p_frame_guard *guard, int slot, int64_t packet_number);
 
 void lp2p_frame_guard_init(lp2p_frame_guard *guard, const lp2p_frame_guard_limits *limits);
 

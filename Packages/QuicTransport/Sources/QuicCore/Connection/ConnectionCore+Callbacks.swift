@@ -27,18 +27,21 @@ func connectionCallbacks() -> lp2p_events {
             cid.pointee = lp2p_cid(fresh.id)
             UnsafeMutableRawBufferPointer(start: token, count: fresh.resetToken.count)
                 .copyBytes(from: fresh.resetToken)
-            core.identifierChanges.append(.issued(fresh.id))
+            core.routingChanges.append(.issued(fresh.id))
+            core.identifierCounts.issued += 1
             return 0
         },
         connection_id_retired: { owner, cid in
             guard let core = core(owner), let cid else { return }
-            core.identifierChanges.append(.retired(cid.pointee.connectionID))
+            core.routingChanges.append(.retired(cid.pointee.connectionID))
+            core.identifierCounts.retired += 1
         },
         handshake_completed: { owner in core(owner)?.handshakeCompleted() },
-        handshake_confirmed: { owner in core(owner)?.events.append(.handshakeConfirmed) },
+        handshake_confirmed: { owner in core(owner)?.confirmed() },
         stream_opened: { owner, stream in
             guard let core = core(owner) else { return }
             core.adopt(StreamRecord(id: StreamID(rawValue: stream)))
+            core.streamCounts.accepted += 1
             core.events.append(.streamOpened(StreamID(rawValue: stream)))
         },
         stream_data: { owner, _, userData, data, length, fin in
@@ -47,7 +50,10 @@ func connectionCallbacks() -> lp2p_events {
                 if record.received.isEmpty { record.received.reserveCapacity(max(record.receiveHint, length)) }
                 record.received.append(contentsOf: UnsafeRawBufferPointer(start: data, count: length))
             }
-            if fin != 0 { record.hasUnreportedEnd = true }
+            if fin != 0 {
+                record.hasUnreportedEnd = true
+                record.isComplete = true
+            }
             core.markDirty(record)
         },
         stream_acked: { owner, _, userData, length in
@@ -57,7 +63,11 @@ func connectionCallbacks() -> lp2p_events {
         },
         stream_reset: { owner, stream, userData, code in
             guard let core = core(owner) else { return }
-            if let record = record(userData) { core.flush(record) }
+            if let record = record(userData) {
+                guard !record.isComplete else { return }
+                core.flush(record)
+            }
+            core.streamCounts.reset += 1
             core.events.append(.streamReset(StreamID(rawValue: stream), code: code))
         },
         stream_stopped: { owner, stream, code in
@@ -72,6 +82,7 @@ func connectionCallbacks() -> lp2p_events {
             }
             // The last strong reference, apart from queues that skip it: the library has let go of its bytes.
             core.streams[StreamID(rawValue: stream)] = nil
+            core.streamCounts.closed += 1
             core.events.append(.streamClosed(StreamID(rawValue: stream)))
         },
         stream_writable: { owner, _, userData in
@@ -83,18 +94,33 @@ func connectionCallbacks() -> lp2p_events {
             if bidirectional != 0 { core(owner)?.events.append(.streamsAvailable) }
         },
         datagram: { owner, data, length in
-            core(owner)?.events.append(
-                .datagramReceived(Array(UnsafeRawBufferPointer(start: data, count: length)))
-            )
+            guard let core = core(owner) else { return }
+            core.datagramCounts.received += 1
+            core.events.append(.datagramReceived(Array(UnsafeRawBufferPointer(start: data, count: length))))
         },
-        datagram_outcome: { _, _, _ in },
-        path_validated: { owner, success in core(owner)?.events.append(.pathValidated(success: success != 0)) },
+        datagram_outcome: { owner, _, acknowledged in
+            guard let core = core(owner) else { return }
+            if acknowledged != 0 { core.datagramCounts.acknowledged += 1 } else { core.datagramCounts.lost += 1 }
+        },
+        path_validated: { owner, success in
+            guard let core = core(owner) else { return }
+            core.pathOutcomes.append(success != 0)
+        },
         new_token: { owner, token, length in
-            core(owner)?.events.append(.newToken(Array(UnsafeRawBufferPointer(start: token, count: length))))
+            guard let core = core(owner) else { return }
+            let bytes = Array(UnsafeRawBufferPointer(start: token, count: length))
+            core.events.append(.newToken(bytes))
+            core.routingChanges.append(.addressToken(bytes))
         },
         stateless_reset: { owner in core(owner)?.wasReset = true },
+        reset_token: { owner, token, inUse in
+            let bytes = UnsafeRawBufferPointer(start: token, count: StatelessResetToken.length)
+            guard let core = core(owner), let token = StatelessResetToken(bytes) else { return }
+            core.routingChanges.append(inUse != 0 ? .resetTokenInUse(token) : .resetTokenRetired(token))
+        },
         qlog: { owner, last, data, length in
-            core(owner)?.qlogSink?(UnsafeRawBufferPointer(start: data, count: length), last != 0)
+            guard let sink = core(owner)?.qlogSink else { return }
+            QlogRecord.withRecord(in: UnsafeRawBufferPointer(start: data, count: length)) { sink($0, last != 0) }
         }
     )
 }
@@ -120,6 +146,12 @@ extension ConnectionCore {
             )
         )
         // A server's handshake is confirmed as soon as it completes (RFC 9001 §4.1.2).
-        if isServer { events.append(.handshakeConfirmed) }
+        if isServer { confirmed() }
+    }
+
+    /// The peer has completed the handshake too (RFC 9001 §4.1.2).
+    func confirmed() {
+        isConfirmed = true
+        events.append(.handshakeConfirmed)
     }
 }

@@ -25,6 +25,20 @@ extension ConnectionCore {
     /// probe timeouts are, so there is a bound.
     var closingPeriod: UInt64 { min(3 &* lp2p_conn_pto(pointer), closeTimeout) }
 
+    /// Says once more that the connection is closed, ever more rarely: in answer to the 1st, 2nd, 4th, 8th … datagram
+    /// (RFC 9000 §10.2.1).
+    ///
+    /// The library keeps to three times the bytes of an address that is not validated, and does not know of these: each has
+    /// to be paid for by the datagram that it answers, from the very address it goes to.
+    func receiveWhileClosing(_ count: Int, from remote: NetworkAddress) {
+        datagramsSinceClose += 1
+        guard datagramsSinceClose & (datagramsSinceClose - 1) == 0 else { return }
+        if isServer, !handshakeDone {
+            guard remote == closePath?.remote, closePacket.count <= 3 * count else { return }
+        }
+        closePacketPending = true
+    }
+
     /// Forgets the connection without telling the peer.
     public func abandon() {
         guard isOpen else { return }

@@ -21,15 +21,12 @@ extension ConnectionCore {
         traffic.bytesReceived &+= UInt64(datagram.count)
         switch phase {
         case .open: break
-        case .closing:
-            // RFC 9000 §10.2.1: answer ever more rarely: the 1st, 2nd, 4th, 8th … datagram.
-            datagramsSinceClose += 1
-            if datagramsSinceClose & (datagramsSinceClose - 1) == 0 { closePacketPending = true }
-            return
+        case .closing: return receiveWhileClosing(datagram.count, from: remote)
         case .draining, .finished: return
         }
         if remote != lastRemote { lastRemote = remote }
-        if !isLocalOpen, local != lastLocal { lastLocal = local }
+        let own = openLocals.isEmpty ? local : openLocals.first { $0.port == local.port } ?? local
+        if own != lastLocal { lastLocal = own }
         let status = withSocketAddresses { local, localLength, remote, remoteLength in
             lp2p_conn_read(
                 pointer,
@@ -45,17 +42,26 @@ extension ConnectionCore {
         }
         if !heldByConnection.isEmpty, lp2p_conn_max_data_left(pointer) > 0 { releaseHeldStreams() }
         if !stops.isEmpty { reportStops(wereRead: status == LP2P_OK) }
-        if status == LP2P_OK { observedLocal = local }
+        if status == LP2P_OK { notePath(arrivedAt: local) }
+        for slot in pings.slotsInUse
+        where lp2p_conn_watch_acked(pointer, Int32(LP2P_WATCH_PING) + Int32(slot)) != 0 {
+            for id in pings.acknowledged(slot) { events.append(.pingAcknowledged(id)) }
+        }
         if needsKeepAlive { adaptKeepAlive() }
         if isUnverified { return fail(LP2P_INTERNAL, now: now) }
         if status != LP2P_OK { handleReadFailure(status, now: now) }
     }
 
+    /// The shortest pause between two PINGs that keep a connection alive, whatever the peer asks for.
+    private static let shortestKeepAlive: UInt64 = 1_000_000_000
+
     /// A peer with a shorter idle timeout than ours would give the connection up between two PINGs.
     private func adaptKeepAlive() {
         needsKeepAlive = false
         let remote = lp2p_conn_remote_idle_timeout(pointer)
-        if keepAlive > 0, remote > 0, remote / 2 < keepAlive { lp2p_conn_set_keep_alive(pointer, remote / 2) }
+        guard keepAlive > 0, remote > 0 else { return }
+        let wanted = max(remote / 2, Self.shortestKeepAlive)
+        if wanted < keepAlive { lp2p_conn_set_keep_alive(pointer, wanted) }
     }
 
     /// The library has reset the streams whose bytes the peer does not want.
@@ -64,6 +70,7 @@ extension ConnectionCore {
             for (stream, code) in stops {
                 guard let record = streams[stream], !record.sendingOver else { continue }
                 record.stopSending()
+                streamCounts.reset += 1
                 events.append(.streamStopped(stream, code: code))
             }
         }
@@ -76,6 +83,7 @@ extension ConnectionCore {
         case .open:
             guard lp2p_conn_expiry(pointer) <= now else { return }
             let status = lp2p_conn_handle_expiry(pointer, now)
+            reportPathOutcomes()
             if status != LP2P_OK { handleReadFailure(status, now: now) }
         case .closing(let until), .draining(let until):
             if until <= now { phase = .finished }
@@ -170,6 +178,7 @@ extension ConnectionCore {
         sendQueue.removeAll()
         heldByConnection.removeAll()
         outgoingDatagrams.removeAll()
+        pings = PingQueue()
         events.append(.terminated(end))
     }
 }

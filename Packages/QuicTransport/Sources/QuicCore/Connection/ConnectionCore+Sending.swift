@@ -19,16 +19,14 @@ public struct SendBatch: Sendable {
 }
 
 extension ConnectionCore {
-    /// The largest datagram offered to the library: path MTU discovery never goes beyond.
-    static let maxDatagram = 1500
-
     /// Writes the next batch of datagrams.
     ///
     /// Call it until it returns `nil`; then nothing more can be sent before the next input or deadline. All datagrams of a
     /// batch have the same size, except that the last may be shorter, and go the same way.
     ///
     /// - Parameters:
-    ///   - buffer: Where to put them; at least 1,500 bytes, best 64 KiB.
+    ///   - buffer: Where to put them; at least 1,500 bytes and
+    ///     ``QuicConfiguration/UDP/maxPayloadSize``, best 64 KiB.
     ///   - maxSegments: The most datagrams in the batch, at least 1.
     ///   - now: The time in nanoseconds.
     public func writeBatch(
@@ -45,21 +43,39 @@ extension ConnectionCore {
         guard let base = buffer.baseAddress else { return nil }
 
         lp2p_conn_begin_batch(pointer)
-        let full = min(lp2p_conn_path_max_udp_payload(pointer), buffer.count)
+        let pulse = takePulse(now: now)
+        let full = min(pathSize.limit ?? pulse.full, buffer.count)
+        payloadNow = full
+        let probeSize = pathSize.probeSize(pulse, among: PathSizes.upwards, now: now)
+        if pings.isDue(now: now) { lp2p_conn_want_ping(pointer, 1) }
+        defer {
+            // The validation of a path is given up where its packets would be written.
+            reportPathOutcomes()
+            if pings.isDue(now: now) {
+                lp2p_conn_want_ping(pointer, 0)
+                pings.postpone(until: now &+ 3 &* pulse.probeTimeout, now: now)
+            }
+        }
+        let numberBefore = lp2p_conn_last_packet_number(pointer)
         let quantum = max(lp2p_conn_send_quantum(pointer), full)
         var batch = SendBatch(count: 0, segmentSize: 0, remote: lastRemote, local: lastLocal, ecn: 0)
         var segments = 0
         while segments < maxSegments, batch.count < quantum {
             // The first packet may be a larger probe of the path MTU; the others must not exceed the first.
-            let limit = segments == 0 ? Self.maxDatagram : batch.segmentSize
+            let first = probeSize ?? pathSize.limit ?? maxPayload
+            let limit = segments == 0 ? first : batch.segmentSize
             let room = min(limit, buffer.count - batch.count)
             guard segments == 0 || room == limit else { break }
-            let written = writePacket(base + batch.count, capacity: room, now: now)
+            let written = writePacket(base + batch.count, capacity: room, isFirst: segments == 0, now: now)
             guard written.length > 0 else { break }
             if segments == 0 {
                 batch.segmentSize = written.length
                 batch.ecn = written.ecn
                 (batch.remote, batch.local) = lastWrittenPath()
+                if let limit = pathSize.limit, written.length > limit {
+                    lp2p_conn_watch(pointer, Int32(LP2P_WATCH_PATH_SIZE))
+                    pathSize.probeSent(size: written.length, pulse, now: now)
+                }
             } else if written.other_path != 0 || written.ecn != batch.ecn {
                 let (remote, local) = lastWrittenPath()
                 let start = base + batch.count
@@ -71,6 +87,12 @@ extension ConnectionCore {
                 )
                 break
             }
+            if pings.isDue(now: now), lp2p_conn_last_packet_number(pointer) > numberBefore {
+                lp2p_conn_want_ping(pointer, 0)
+                if let slot = pings.sent(giveUpAt: now &+ 3 &* pulse.probeTimeout, now: now) {
+                    lp2p_conn_watch(pointer, Int32(LP2P_WATCH_PING) + Int32(slot))
+                }
+            }
             batch.count += written.length
             segments += 1
             // A short packet ends the batch; so does a probe, which is larger than what follows.
@@ -81,6 +103,16 @@ extension ConnectionCore {
         lp2p_conn_burst_sent(pointer, now)
         countSent(batch)
         return batch
+    }
+
+    /// Looks at the path, which may have shrunk.
+    private func takePulse(now: UInt64) -> PathSizeGuard.Pulse {
+        var raw = lp2p_pulse()
+        lp2p_conn_get_pulse(pointer, &raw)
+        let isAcknowledged = lp2p_conn_watch_acked(pointer, Int32(LP2P_WATCH_PATH_SIZE)) != 0
+        let pulse = PathSizeGuard.Pulse(raw, isProbeAcknowledged: isAcknowledged)
+        pathSize.look(pulse, now: now)
+        return pulse
     }
 
     /// A stream's packets may fall a few bytes short of the full size, where a length field grows.
@@ -140,10 +172,29 @@ extension ConnectionCore {
 
     // MARK: one packet
 
-    /// Writes one packet, filled from the streams in turn.
-    private func writePacket(_ destination: UnsafeMutableRawPointer, capacity: Int, now: UInt64) -> lp2p_written {
+    /// Writes one packet: with the next unreliable datagram if one waits, else filled from the streams in turn.
+    private func writePacket(
+        _ destination: UnsafeMutableRawPointer,
+        capacity: Int,
+        isFirst: Bool,
+        now: UInt64
+    ) -> lp2p_written {
         let bytes = destination.assumingMemoryBound(to: UInt8.self)
-        if let written = writeDatagramFrame(bytes, capacity: capacity, now: now) { return written }
+        guard let written = writeDatagramFrame(bytes, capacity: capacity, isFirst: isFirst, now: now) else {
+            return writeStreamFrames(bytes, capacity: capacity, now: now)
+        }
+        guard isFirst, written.length == 0, written.accepted == 0 else { return written }
+        // Congestion holds everything back; or else only the datagram has no room, and must not hold up the streams.
+        let other = writeStreamFrames(bytes, capacity: capacity, now: now)
+        if other.length > 0, !outgoingDatagrams.isEmpty { dropFirstDatagram() }
+        return other
+    }
+
+    private func writeStreamFrames(
+        _ bytes: UnsafeMutablePointer<UInt8>,
+        capacity: Int,
+        now: UInt64
+    ) -> lp2p_written {
         while let record = nextSender() {
             let count = gather(record, limit: capacity)
             let isEnd = record.endQueued && gatheredAll(record, vectors: count)
@@ -244,28 +295,5 @@ extension ConnectionCore {
         guard !record.isQueued, record.wantsToSend else { return }
         record.isQueued = true
         sendQueue.append(record)
-    }
-
-    private func writeDatagramFrame(
-        _ destination: UnsafeMutablePointer<UInt8>,
-        capacity: Int,
-        now: UInt64
-    ) -> lp2p_written? {
-        while let datagram = outgoingDatagrams.first {
-            let written = datagram.withUnsafeBufferPointer {
-                lp2p_conn_write_datagram(pointer, destination, capacity, nextDatagramID, $0.baseAddress, $0.count, now)
-            }
-            if written.status != LP2P_OK {
-                // Too large for the peer or the path: unreliable bytes may be dropped.
-                outgoingDatagrams.removeFirst()
-                continue
-            }
-            if written.accepted == 1 {
-                outgoingDatagrams.removeFirst()
-                nextDatagramID += 1
-            }
-            return written
-        }
-        return nil
     }
 }

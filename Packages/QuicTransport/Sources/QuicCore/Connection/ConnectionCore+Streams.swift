@@ -18,6 +18,7 @@ extension ConnectionCore {
         }
         let record = StreamRecord(id: StreamID(rawValue: id))
         adopt(record)
+        streamCounts.opened += 1
         return record.id
     }
 
@@ -34,6 +35,7 @@ extension ConnectionCore {
     /// Resets the sending half of a stream (RESET_STREAM).
     public func reset(_ stream: StreamID, code: UInt64) {
         guard isOpen, let record = streams[stream] else { return }
+        if !record.sendingOver { streamCounts.reset += 1 }
         record.stopSending()
         _ = lp2p_conn_reset_stream(pointer, stream.rawValue, code)
     }
@@ -60,25 +62,6 @@ extension ConnectionCore {
     public func allowStreams(_ count: Int) {
         guard isOpen, count > 0 else { return }
         lp2p_conn_extend_streams(pointer, 1, count)
-    }
-
-    /// Queues an unreliable datagram (RFC 9221); it is dropped if the peer or the path cannot take its size.
-    ///
-    /// - Returns: Whether it was queued: not when the peer takes none, or 64 are waiting.
-    public func sendDatagram(_ bytes: [UInt8]) -> Bool {
-        guard isOpen, outgoingDatagrams.count < 64,
-            lp2p_conn_remote_max_datagram_frame_size(pointer) > UInt64(bytes.count)
-        else { return false }
-        outgoingDatagrams.append(bytes)
-        return true
-    }
-
-    /// Moves the connection to another local address of this side (RFC 9000 §9).
-    ///
-    /// - Throws: ``QuicError`` where the installed library cannot migrate, or no spare connection ID exists.
-    public func migrate(to local: NetworkAddress, now: UInt64) throws(QuicError) {
-        let status = local.withSockaddr { lp2p_conn_migrate(pointer, $0, $1, now) }
-        guard status == LP2P_OK else { throw QuicError(status: status, while: "migrating") }
     }
 
     // MARK: records

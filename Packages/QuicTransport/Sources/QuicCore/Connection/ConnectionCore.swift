@@ -74,8 +74,8 @@ public final class ConnectionCore {
     // MARK: output
 
     var events: Deque<ConnectionEvent> = []
-    /// Connection IDs issued and retired since the endpoint last looked.
-    var identifierChanges: [IdentifierChange] = []
+    /// What the endpoint has to know about the routing to this connection and has not asked for yet, oldest first.
+    var routingChanges: [RoutingChange] = []
     let qlogSink: QlogSink?
     let closeTimeout: UInt64
     let keepAlive: UInt64
@@ -84,12 +84,20 @@ public final class ConnectionCore {
     /// A packet that was written for another path than the batch it came in.
     var stash: Stash?
     var outgoingDatagrams: Deque<[UInt8]> = []
+    let maxQueuedDatagrams: Int
+    var pings = PingQueue()
     var nextDatagramID: UInt64 = 0
     let vectors = UnsafeMutablePointer<lp2p_vec>.allocate(capacity: ConnectionCore.maxVectors)
     static let maxVectors = 16
 
     // MARK: path
 
+    /// Keeps packets small on a path that has shrunk.
+    var pathSize = PathSizeGuard()
+    /// What the path carries, as of the batch that is being written.
+    var payloadNow = PathSizeGuard.minimum
+    /// The largest datagram offered to the library.
+    let maxPayload: Int
     /// The socket addresses of the last datagram, so that they are not built again for each. The C form stands in memory
     /// of its own, because callbacks touch this object while C reads it.
     var lastRemote: NetworkAddress {
@@ -98,11 +106,14 @@ public final class ConnectionCore {
     var lastLocal: NetworkAddress {
         didSet { localLength = lastLocal.store(in: localSockaddr) }
     }
-    /// The socket is bound to the unspecified address and the connection was dialed, so that the system chooses the address
+    /// The sockets of a dialed connection that are bound to the unspecified address, so that the system chooses the address
     /// of this side. To the library it stays unspecified, or the first answer would seem to come by another path.
-    let isLocalOpen: Bool
-    /// Where the last datagram arrived.
-    var observedLocal: NetworkAddress
+    var openLocals: [NetworkAddress] = []
+    /// The path in use, the address of this side as datagrams arrived there.
+    var path: NetworkPath
+    /// Paths that were validated or not in the datagram that is being read.
+    var pathOutcomes: [Bool] = []
+    let migration: QuicConfiguration.Migration
     private let remoteSockaddr = UnsafeMutablePointer<sockaddr_storage>.allocate(capacity: 1)
     private let localSockaddr = UnsafeMutablePointer<sockaddr_storage>.allocate(capacity: 1)
     private var remoteLength: socklen_t
@@ -125,17 +136,32 @@ public final class ConnectionCore {
     var datagramsSinceClose = 0
     var wasReset = false
     var handshakeDone = false
+    var isConfirmed = false
     var isUnverified = false
     var needsKeepAlive = false
     /// The end of the connection, once it is known.
     public internal(set) var termination: ConnectionTermination?
     /// Counters of datagrams and bytes.
     public internal(set) var traffic = ConnectionTraffic()
+    /// How many streams there have been.
+    public internal(set) var streamCounts = StreamCounts()
+    /// What became of unreliable datagrams.
+    public internal(set) var datagramCounts = DatagramCounts()
+    var identifierCounts = ConnectionIDCounts()
 
-    /// What changed about the connection IDs that route to this connection.
-    enum IdentifierChange {
+    /// What changed about how datagrams find this connection, or the next one to its peer.
+    enum RoutingChange {
+        /// This side issued a connection ID.
         case issued(ConnectionID)
+        /// The peer is done with a connection ID of this side.
         case retired(ConnectionID)
+        /// The peer, or the path to it, is elsewhere now.
+        case moved(to: NetworkAddress)
+        /// A datagram that ends in this token is a stateless reset.
+        case resetTokenInUse(StatelessResetToken)
+        case resetTokenRetired(StatelessResetToken)
+        /// The server's token for the next connection to it.
+        case addressToken([UInt8])
     }
 
     struct Stash {
@@ -145,30 +171,28 @@ public final class ConnectionCore {
         var ecn: UInt8
     }
 
-    init(
-        handle: ConnectionHandle,
-        isServer: Bool,
-        session: TLSSession,
-        entropy: any ConnectionEntropy,
-        remote: NetworkAddress,
-        local: NetworkAddress,
-        parameters: ConnectionParameters,
-        qlogSink: QlogSink?
-    ) {
-        self.handle = handle
-        self.isServer = isServer
-        self.session = session
-        self.entropy = entropy
-        self.qlogSink = qlogSink
-        closeTimeout = parameters.closeTimeout
-        keepAlive = parameters.keepAlive
-        initialRemote = remote
-        lastRemote = remote
-        lastLocal = local
-        isLocalOpen = !isServer && local.isUnspecified
-        observedLocal = local
-        remoteLength = remote.store(in: remoteSockaddr)
-        localLength = local.store(in: localSockaddr)
+    /// Opens a connection: a client's first packet is in its next batch, a server waits for the client's.
+    ///
+    /// - Throws: ``QuicError`` of what the library reports.
+    init(_ opening: ConnectionOpening, now: UInt64) throws(QuicError) {
+        handle = opening.handle
+        isServer = opening.isServer
+        session = opening.session
+        entropy = opening.entropy
+        qlogSink = opening.qlogSink
+        closeTimeout = opening.parameters.closeTimeout
+        keepAlive = opening.parameters.keepAlive
+        maxPayload = max(opening.parameters.initialPayload, opening.parameters.maxPayload)
+        initialRemote = opening.remote
+        lastRemote = opening.remote
+        lastLocal = opening.local
+        if !opening.isServer, opening.local.isUnspecified { openLocals = [opening.local] }
+        path = NetworkPath(local: opening.local, remote: opening.remote)
+        migration = opening.parameters.migration
+        maxQueuedDatagrams = opening.parameters.maxQueuedDatagrams
+        remoteLength = opening.remote.store(in: remoteSockaddr)
+        localLength = opening.local.store(in: localSockaddr)
+        try open(opening, now: now)
     }
 
     /// Frees the C connection and everything that only it needs. The connection must be finished.
@@ -189,97 +213,24 @@ public final class ConnectionCore {
         localSockaddr.deallocate()
     }
 
-    /// Makes the client side of a connection.
-    static func client(
-        handle: ConnectionHandle,
-        session: TLSSession,
-        entropy: any ConnectionEntropy,
-        parameters: ConnectionParameters,
-        destination: ConnectionID,
-        source: ConnectionID,
-        token: [UInt8],
-        remote: NetworkAddress,
-        local: NetworkAddress,
-        qlogSink: QlogSink? = nil,
-        now: UInt64
-    ) throws(QuicError) -> ConnectionCore {
-        let core = ConnectionCore(
-            handle: handle,
-            isServer: false,
-            session: session,
-            entropy: entropy,
-            remote: remote,
-            local: local,
-            parameters: parameters,
-            qlogSink: qlogSink
-        )
-        var config = lp2p_config(parameters, now: now)
-        config.qlog = qlogSink == nil ? 0 : 1
-        config.original_dcid = lp2p_cid(destination)
-        try core.open(config: config, destination: destination, source: source, token: token)
-        return core
-    }
-
-    /// Makes the server side for a client's first Initial.
-    ///
-    /// - Parameters:
-    ///   - original: The client's first destination connection ID.
-    ///   - peer: The client's source connection ID.
-    static func server(
-        handle: ConnectionHandle,
-        session: TLSSession,
-        entropy: any ConnectionEntropy,
-        parameters: ConnectionParameters,
-        original: ConnectionID,
-        peer: ConnectionID,
-        source: ConnectionID,
-        resetToken: [UInt8],
-        remote: NetworkAddress,
-        local: NetworkAddress,
-        qlogSink: QlogSink? = nil,
-        now: UInt64
-    ) throws(QuicError) -> ConnectionCore {
-        let core = ConnectionCore(
-            handle: handle,
-            isServer: true,
-            session: session,
-            entropy: entropy,
-            remote: remote,
-            local: local,
-            parameters: parameters,
-            qlogSink: qlogSink
-        )
-        var config = lp2p_config(parameters, now: now)
-        config.qlog = qlogSink == nil ? 0 : 1
-        config.original_dcid = lp2p_cid(original)
-        if resetToken.count == Int(LP2P_RESET_TOKEN_LENGTH) {
-            config.has_reset_token = 1
-            withUnsafeMutableBytes(of: &config.reset_token) { $0.copyBytes(from: resetToken) }
-        }
-        try core.open(config: config, destination: peer, source: source, token: [])
-        return core
-    }
-
-    private func open(
-        config: lp2p_config,
-        destination: ConnectionID,
-        source: ConnectionID,
-        token: [UInt8]
-    ) throws(QuicError) {
-        var config = config
+    private func open(_ opening: ConnectionOpening, now: UInt64) throws(QuicError) {
+        var config = opening.config(now: now)
+        let pathSizes = PathSizes.discovery(upTo: opening.parameters.maxPayload)
         var status = LP2P_OK
         let owner = Unmanaged.passUnretained(self).toOpaque()
         let session = UnsafeMutableRawPointer(self.session.handle)
-        var peer = lp2p_cid(destination)
-        var own = lp2p_cid(source)
-        let isServer = self.isServer
+        var peer = lp2p_cid(opening.destination)
+        var own = lp2p_cid(opening.source)
         var events = connectionCallbacks()
-        pointer = token.withUnsafeBufferPointer { token in
+        let make = isServer ? lp2p_conn_server_new : lp2p_conn_client_new
+        pointer = opening.token.withUnsafeBufferPointer { token in
             config.token = token.baseAddress
             config.token_length = token.count
-            return withSocketAddresses { local, localLength, remote, remoteLength in
-                isServer
-                    ? lp2p_conn_server_new(
+            return pathSizes.withUnsafeBufferPointer { sizes in
+                config.path_sizes = sizes.baseAddress
+                config.path_size_count = sizes.count
+                return withSocketAddresses { local, localLength, remote, remoteLength in
+                    make(
                         &config,
                         &peer,
                         &own,
@@ -292,19 +243,7 @@ public final class ConnectionCore {
                         owner,
                         &status
                     )
-                    : lp2p_conn_client_new(
-                        &config,
-                        &peer,
-                        &own,
-                        local,
-                        localLength,
-                        remote,
-                        remoteLength,
-                        session,
-                        &events,
-                        owner,
-                        &status
-                    )
+                }
             }
         }
         guard pointer != nil else { throw QuicError(status: status, while: "making a connection") }
@@ -338,7 +277,7 @@ public final class ConnectionCore {
     public var nextDeadline: UInt64? {
         switch phase {
         case .open:
-            let expiry = lp2p_conn_expiry(pointer)
+            let expiry = min(lp2p_conn_expiry(pointer), pings.deadline ?? .max)
             return expiry == .max ? nil : expiry
         case .closing(let until), .draining(let until): return until
         case .finished: return nil
@@ -346,19 +285,10 @@ public final class ConnectionCore {
     }
 
     /// Where the peer is now; it may move (RFC 9000 §9).
-    public var remoteAddress: NetworkAddress {
-        guard pointer != nil else { return lastRemote }
-        var local: UnsafeRawPointer?
-        var localLength: UInt32 = 0
-        var remote: UnsafeRawPointer?
-        var remoteLength: UInt32 = 0
-        lp2p_conn_current_path(pointer, &local, &localLength, &remote, &remoteLength)
-        let bytes = UnsafeRawBufferPointer(start: remote, count: remote == nil ? 0 : Int(remoteLength))
-        return NetworkAddress(sockaddr: bytes) ?? lastRemote
-    }
+    public var remoteAddress: NetworkAddress { path.remote }
 
     /// The address of this side on the path in use.
-    public var localAddress: NetworkAddress { observedLocal }
+    public var localAddress: NetworkAddress { path.local }
 
     /// Streams that can still be opened before the peer gives more credit.
     public var streamsLeft: UInt64 { isOpen ? lp2p_conn_streams_left(pointer, 1) : 0 }
@@ -367,7 +297,17 @@ public final class ConnectionCore {
     public var pathStatistics: PathStatistics {
         var stats = lp2p_conn_stats()
         if pointer != nil { lp2p_conn_get_stats(pointer, &stats) }
-        return PathStatistics(stats)
+        return PathStatistics(stats, pathSize)
+    }
+
+    /// How many connection IDs each side has had.
+    public var connectionIDCounts: ConnectionIDCounts {
+        var counts = identifierCounts
+        var stats = lp2p_conn_stats()
+        if pointer != nil { lp2p_conn_get_stats(pointer, &stats) }
+        counts.changes = stats.peer_id_changes
+        counts.available = stats.peer_ids_spare
+        return counts
     }
 
     /// The next thing that happened, or `nil`.
@@ -381,11 +321,18 @@ public final class ConnectionCore {
         return events.popFirst()
     }
 
-    /// Takes the changes of the connection IDs, oldest first.
-    func takeIdentifierChanges() -> [IdentifierChange] {
-        guard !identifierChanges.isEmpty else { return [] }
-        defer { identifierChanges.removeAll(keepingCapacity: true) }
-        return identifierChanges
+    /// Takes what the endpoint has to know, oldest first.
+    func takeRoutingChanges() -> [RoutingChange] {
+        guard !routingChanges.isEmpty else { return [] }
+        defer { routingChanges.removeAll(keepingCapacity: true) }
+        return routingChanges
+    }
+
+    /// Sends a client the token with which its next connection skips address validation (RFC 9000 §8.1.3). Failing means
+    /// that the client is not given one, which does no harm.
+    func submit(addressToken: [UInt8]) {
+        guard isOpen, !addressToken.isEmpty else { return }
+        _ = lp2p_conn_submit_token(pointer, addressToken, addressToken.count)
     }
 }
 

@@ -63,6 +63,20 @@ public struct ConnectionTermination: Sendable {
     }
 }
 
+/// Both ends of a path.
+public struct NetworkPath: Sendable, Hashable {
+    /// The address of this side.
+    public var local: NetworkAddress
+    /// The address of the peer.
+    public var remote: NetworkAddress
+
+    /// Names a path.
+    public init(local: NetworkAddress, remote: NetworkAddress) {
+        self.local = local
+        self.remote = remote
+    }
+}
+
 /// What happened on a connection since it was last asked.
 public enum ConnectionEvent: Sendable {
     /// The peer is verified and data may flow. A client's server may still refuse it: see ``handshakeConfirmed``.
@@ -85,10 +99,14 @@ public enum ConnectionEvent: Sendable {
     case streamsAvailable
     /// An unreliable datagram arrived (RFC 9221).
     case datagramReceived([UInt8])
+    /// The peer has acknowledged a ``ConnectionCore/ping()``.
+    case pingAcknowledged(UInt64)
     /// A token for the next connection to this server (RFC 9000 §8.1.3).
     case newToken([UInt8])
-    /// The path was validated or given up after a migration.
+    /// A path was validated or given up.
     case pathValidated(success: Bool)
+    /// The connection has moved to another path, which is validated (RFC 9000 §9).
+    case pathChanged(from: NetworkPath, to: NetworkPath)
     /// The connection is over. The last event.
     case terminated(ConnectionTermination)
 }

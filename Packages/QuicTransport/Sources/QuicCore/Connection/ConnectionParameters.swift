@@ -4,6 +4,8 @@ internal import CNgtcp2Shims
 struct ConnectionParameters {
     var version: UInt32
     var idleTimeout: UInt64
+    /// What the round trip is taken to be before it is measured.
+    var initialRoundTrip: UInt64
     var handshakeTimeout: UInt64
     /// The longest a closed connection is kept.
     var closeTimeout: UInt64
@@ -15,13 +17,21 @@ struct ConnectionParameters {
     var maxStreamWindow: UInt64
     var inboundStreams: UInt64
     var initialPayload: Int
+    /// The largest payload that path MTU discovery may try.
+    var maxPayload: Int
+    /// The largest UDP payload that the peer may send: what UDP carries over IPv4 and IPv6 alike (RFC 9000 §18.2).
+    var maxReceivedPayload: UInt64 = 65_527
     var congestion: UInt8
+    var maxDatagramFrame: UInt64
+    var maxQueuedDatagrams: Int
+    var migration: QuicConfiguration.Migration
     var guardLimits: lp2p_frame_guard_limits
 
     /// Translates a valid configuration.
     init(_ configuration: QuicConfiguration) {
         version = (configuration.versions.first ?? .v1).rawValue
         idleTimeout = configuration.timeouts.idle.clampedNanoseconds
+        initialRoundTrip = configuration.initialRoundTrip.clampedNanoseconds
         closeTimeout = configuration.timeouts.close.clampedNanoseconds
         handshakeTimeout = configuration.timeouts.handshake.clampedNanoseconds
         keepAlive = configuration.keepAliveInterval?.clampedNanoseconds ?? 0
@@ -34,12 +44,16 @@ struct ConnectionParameters {
             clamping: min(configuration.streams.initialInboundCredit, configuration.streams.maxInbound)
         )
         initialPayload = configuration.udp.initialPayloadSize
+        maxPayload = configuration.udp.maxPayloadSize
         congestion =
             switch configuration.congestionControl {
             case .cubic: 0
             case .reno: 1
             case .bbr: 2
             }
+        migration = configuration.migration
+        maxDatagramFrame = UInt64(clamping: configuration.maxDatagramFrameSize)
+        maxQueuedDatagrams = configuration.maxQueuedDatagrams
         guardLimits = configuration.frameGuard.shimLimits
     }
 }
@@ -50,6 +64,7 @@ extension lp2p_config {
         version = parameters.version
         self.now = now
         idle_timeout = parameters.idleTimeout
+        initial_rtt = parameters.initialRoundTrip
         handshake_timeout = parameters.handshakeTimeout
         keep_alive = parameters.keepAlive
         initial_max_data = parameters.connectionWindow
@@ -61,9 +76,13 @@ extension lp2p_config {
         initial_max_streams_uni = 0
         max_window = parameters.maxConnectionWindow
         max_stream_window = parameters.maxStreamWindow
+        max_received_payload = parameters.maxReceivedPayload
         active_connection_id_limit = 8
+        max_datagram_frame_size = parameters.maxDatagramFrame
         udp_payload = parameters.initialPayload
+        max_udp_payload = parameters.maxPayload
         congestion = parameters.congestion
+        pins_peer = parameters.migration.followsPeer ? 0 : 1
         self.`guard` = parameters.guardLimits
     }
 }

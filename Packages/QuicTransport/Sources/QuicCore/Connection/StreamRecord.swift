@@ -13,6 +13,8 @@ final class StreamRecord {
     var received: [UInt8] = []
     /// The end of the stream arrived and was not reported yet.
     var hasUnreportedEnd = false
+    /// All bytes and the end arrived: a reset that comes after them has nothing to take back (RFC 9000 §3.2).
+    var isComplete = false
     /// The record stands in the connection's list of streams with news.
     var isDirty = false
     /// How much the last drain carried: what to reserve for the next one.

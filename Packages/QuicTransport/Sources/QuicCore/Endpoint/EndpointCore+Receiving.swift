@@ -1,5 +1,4 @@
 internal import CNgtcp2Shims
-internal import Libp2pTLS
 
 extension EndpointCore {
     /// Routes one datagram and feeds it to its connection.
@@ -9,14 +8,17 @@ extension EndpointCore {
     ///   - remote: Where it came from.
     ///   - local: Where it arrived.
     ///   - ecn: The two ECN bits of the IP header.
+    ///   - mayOpen: Whether it may open a connection where it arrived; ``acceptsConnections`` has to be set too.
     ///   - now: The time in nanoseconds.
     public func receive(
         _ datagram: UnsafeRawBufferPointer,
         from remote: NetworkAddress,
         to local: NetworkAddress,
         ecn: UInt8,
+        mayOpen: Bool = true,
         now: UInt64
     ) -> Outcome {
+        lastReceived = now
         statistics.datagramsReceived &+= 1
         statistics.bytesReceived &+= UInt64(datagram.count)
         guard let first = datagram.first else { return drop(.malformed) }
@@ -40,15 +42,17 @@ extension EndpointCore {
         }
         switch header.kind {
         case .short: return receiveUnrouted(header, datagram, from: remote, to: local, ecn: ecn, now: now)
-        case .initial:
-            if !speaks(header.version) { return negotiateVersion(header, datagram, now: now) }
+        case .initial, .unknownVersion:
+            guard acceptsConnections, mayOpen else { return drop(.notListening) }
+            guard header.kind == .initial, speaks(header.version) else {
+                return negotiateVersion(header, datagram, now: now)
+            }
             return accept(datagram, from: remote, to: local, ecn: ecn, now: now)
-        case .unknownVersion: return negotiateVersion(header, datagram, now: now)
         case .zeroRTT, .handshake, .retry, .versionNegotiation: return drop(.unrouted)
         }
     }
 
-    private func drop(_ reason: DropReason) -> Outcome {
+    func drop(_ reason: DropReason) -> Outcome {
         statistics.dropped &+= 1
         if reason == .malformed { statistics.malformed &+= 1 }
         return .dropped(reason)
@@ -74,8 +78,8 @@ extension EndpointCore {
         return connections[handle]
     }
 
-    /// A packet for an ID that is not ours. It may be a stateless reset for one of the connections at that address;
-    /// otherwise its sender believes in a connection that is gone, and is told so.
+    /// A packet for an ID that is not ours. It may be a stateless reset for one of our connections; otherwise its sender
+    /// believes in a connection that is gone, and is told so.
     private func receiveUnrouted(
         _ header: PacketHeader,
         _ datagram: UnsafeRawBufferPointer,
@@ -84,11 +88,11 @@ extension EndpointCore {
         ecn: UInt8,
         now: UInt64
     ) -> Outcome {
-        if registry.find(at: remote) != nil {
-            for handle in registry.connections(at: remote).prefix(8) {
-                guard let core = connections[handle], core.isOpen else { continue }
-                core.receive(datagram, from: remote, to: local, ecn: ecn, now: now)
-                if !core.isOpen { return .connection(core) }
+        if let core = resetTarget(datagram, from: remote) {
+            core.receive(datagram, from: remote, to: local, ecn: ecn, now: now)
+            if !core.isOpen {
+                statistics.statelessResetsReceived += 1
+                return .connection(core)
             }
         }
         guard let id = header.destinationID,
@@ -97,11 +101,16 @@ extension EndpointCore {
         guard replyBudget.take(now: now) else { return drop(.rationed) }
         guard let token = try? entropy.identifiers.resetToken(for: id) else { return drop(.unrouted) }
         statistics.statelessResets += 1
-        return reply(entropy.withGenerator { StatelessReset.packet(token: token, length: length, using: &$0) })
+        return .reply(entropy.withGenerator { StatelessReset.packet(token: token, length: length, using: &$0) })
     }
 
-    private func reply(_ bytes: [UInt8]) -> Outcome {
-        .reply(bytes)
+    /// The connection that a datagram resets: it ends in one of the peer's tokens and comes from the peer's address. One
+    /// look into a table, however many connections there are.
+    private func resetTarget(_ datagram: UnsafeRawBufferPointer, from remote: NetworkAddress) -> ConnectionCore? {
+        guard let token = StatelessReset.candidateToken(in: datagram), let handle = resetTokens[token],
+            let core = connections[handle], core.isOpen, core.remoteAddress == remote, registry.find(at: remote) != nil
+        else { return nil }
+        return core
     }
 
     // MARK: versions
@@ -112,7 +121,6 @@ extension EndpointCore {
     }
 
     private func negotiateVersion(_ header: PacketHeader, _ datagram: UnsafeRawBufferPointer, now: UInt64) -> Outcome {
-        guard acceptsConnections else { return drop(.notListening) }
         guard datagram.count >= VersionNegotiation.minimumDatagramSize else { return drop(.unrouted) }
         guard replyBudget.take(now: now) else { return drop(.rationed) }
         let random = UInt8(truncatingIfNeeded: entropy.random.next())
@@ -124,90 +132,6 @@ extension EndpointCore {
         )
         guard let packet else { return drop(.unrouted) }
         statistics.versionNegotiations += 1
-        return reply(packet)
-    }
-
-    // MARK: accepting
-
-    private func accept(
-        _ datagram: UnsafeRawBufferPointer,
-        from remote: NetworkAddress,
-        to local: NetworkAddress,
-        ecn: UInt8,
-        now: UInt64
-    ) -> Outcome {
-        guard acceptsConnections else { return drop(.notListening) }
-        var request = lp2p_accept()
-        let bytes = datagram.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard lp2p_accept_initial(bytes, datagram.count, &request) == LP2P_OK else { return drop(.unrouted) }
-        let limits = configuration.endpoint
-        let source = remote.source
-        if halfOpen.count >= limits.maxHalfOpen
-            || halfOpenBySource[source, default: 0] >= limits.maxHalfOpenPerSource
-        {
-            statistics.rejected += 1
-            return drop(.limited)
-        }
-        guard connections.count < limits.maxConnections else {
-            statistics.rejected += 1
-            return refuse(&request, now: now)
-        }
-        do {
-            let core = try makeServer(request, from: remote, to: local, now: now)
-            halfOpen[core.handle] = source
-            halfOpenBySource[source, default: 0] += 1
-            core.receive(datagram, from: remote, to: local, ecn: ecn, now: now)
-            return .opened(core)
-        } catch {
-            statistics.rejected += 1
-            return drop(.limited)
-        }
-    }
-
-    private func makeServer(
-        _ request: lp2p_accept,
-        from remote: NetworkAddress,
-        to local: NetworkAddress,
-        now: UInt64
-    ) throws -> ConnectionCore {
-        let session = try tls.makeServerSession()
-        let handle = makeHandle()
-        let source = entropy.makeIdentifier()
-        let original = request.dcid.connectionID
-        var parameters = parameters
-        parameters.version = request.version
-        parameters.handshakeTimeout = configuration.timeouts.inboundHandshake.clampedNanoseconds
-        let core = try ConnectionCore.server(
-            handle: handle,
-            session: session,
-            entropy: entropy,
-            parameters: parameters,
-            original: original,
-            peer: request.scid.connectionID,
-            source: source,
-            resetToken: entropy.resetToken(for: source),
-            remote: remote,
-            local: local,
-            qlogSink: makeQlogSink?(original, true),
-            now: now
-        )
-        registry.registerPending(source, for: handle, at: remote)
-        registry.registerInitial(original, for: handle, at: remote)
-        originalIDs[original] = handle
-        originalIDOf[handle] = original
-        nextSequence[handle] = 1
-        connections[handle] = core
-        return core
-    }
-
-    /// Tells a client that there is no room, in one small packet (RFC 9000 §5.2.2).
-    private func refuse(_ request: inout lp2p_accept, now: UInt64) -> Outcome {
-        guard replyBudget.take(now: now) else { return drop(.rationed) }
-        var packet = [UInt8](repeating: 0, count: 256)
-        let length = packet.withUnsafeMutableBufferPointer {
-            lp2p_write_refusal($0.baseAddress, $0.count, &request, QuicErrorCode.connectionRefused.rawValue)
-        }
-        guard length > 0 else { return drop(.limited) }
-        return reply(Array(packet[..<length]))
+        return .reply(packet)
     }
 }

@@ -47,7 +47,8 @@ public final class EndpointCore {
     public internal(set) var registry = ConnectionIDRegistry<ConnectionHandle>()
 
     let tls: TLSContext
-    let parameters: ConnectionParameters
+    /// What connections are made with from now on.
+    var parameters: ConnectionParameters
     let entropy: EndpointEntropy
     var connections: [ConnectionHandle: ConnectionCore] = [:]
     var nextHandle: UInt64 = 1
@@ -59,7 +60,18 @@ public final class EndpointCore {
     var originalIDs: [ConnectionID: ConnectionHandle] = [:]
     var originalIDOf: [ConnectionHandle: ConnectionID] = [:]
     var nextSequence: [ConnectionHandle: UInt64] = [:]
-    var replyBudget: ReplyBudget
+    /// The peers' stateless reset tokens in use, and whose they are.
+    var resetTokens: [StatelessResetToken: ConnectionHandle] = [:]
+    var resetTokensOf: [ConnectionHandle: Set<StatelessResetToken>] = [:]
+    let tokens: AddressTokens
+    /// What servers gave this side for its next dials.
+    var addressTokens = AddressTokenCache()
+    /// New handshakes from addresses that are not validated.
+    var handshakeRate: RateBudget
+    var replyBudget = RateBudget.replies
+    let budget: ConnectionBudget
+    /// When the last datagram arrived.
+    var lastReceived: UInt64 = 0
     /// The connection of the datagram before, because datagrams come in trains.
     var last: (id: ConnectionID, core: ConnectionCore)?
 
@@ -69,19 +81,30 @@ public final class EndpointCore {
     ///   - configuration: Valid settings; see ``QuicConfiguration/validate()``.
     ///   - tls: The identity and certificate for all connections.
     ///   - identifiers: Makes the connection IDs; it names the event loop that this endpoint runs on.
+    ///   - budget: Counts the connections of all endpoints that share it; `nil` for one of this endpoint alone, of
+    ///     ``QuicConfiguration/Endpoint/maxConnections``.
+    ///   - epoch: The time of day, in nanoseconds since 1970, at which the clock that gives the times stood at 0. Tokens of
+    ///     clients bear the sum, so that they keep their age when the machine restarts.
     ///   - random: Where all other unpredictable bytes come from. Outside of tests: `SystemRandomNumberGenerator`.
     public init(
         configuration: QuicConfiguration,
         tls: TLSContext,
         identifiers: ServerConnectionIDs,
+        budget: ConnectionBudget? = nil,
+        epoch: UInt64 = 0,
         random: any RandomNumberGenerator = SystemRandomNumberGenerator()
     ) {
         self.configuration = configuration
         self.tls = tls
         parameters = ConnectionParameters(configuration)
         entropy = EndpointEntropy(identifiers: identifiers, random: random)
-        replyBudget = ReplyBudget()
+        tokens = AddressTokens(key: identifiers.tokenKey, epoch: epoch)
+        let rate = if case .aboveRate(let rate) = configuration.endpoint.retry { rate } else { 1 }
+        handshakeRate = RateBudget(perSecond: rate, burst: rate)
+        self.budget = budget ?? ConnectionBudget(limit: configuration.endpoint.maxConnections)
     }
+
+    deinit { budget.giveBack(connections.count) }
 
     /// This side's peer ID.
     public var localPeer: PeerID { tls.localPeer }
@@ -114,12 +137,26 @@ public final class EndpointCore {
         expecting expected: PeerID?,
         now: UInt64
     ) throws(QuicError) -> ConnectionCore {
-        guard connections.count < configuration.endpoint.maxConnections else {
+        guard budget.take() else {
             throw QuicError(
                 .connectionLimit,
-                "there are \(connections.count) connections already; close some, or raise endpoint.maxConnections"
+                "there are \(budget.limit) connections already; close some, or raise endpoint.maxConnections"
             )
         }
+        do {
+            return try makeClient(to: remote, from: local, expecting: expected, now: now)
+        } catch {
+            budget.giveBack()
+            throw error
+        }
+    }
+
+    private func makeClient(
+        to remote: NetworkAddress,
+        from local: NetworkAddress,
+        expecting expected: PeerID?,
+        now: UInt64
+    ) throws(QuicError) -> ConnectionCore {
         let session: TLSSession
         do {
             session = try tls.makeClientSession(expecting: expected)
@@ -129,19 +166,19 @@ public final class EndpointCore {
         let handle = makeHandle()
         let source = entropy.makeIdentifier()
         let destination = entropy.randomIdentifier(length: 16)
-        let core = try ConnectionCore.client(
+        let opening = ConnectionOpening(
             handle: handle,
             session: session,
             entropy: entropy,
             parameters: parameters,
             destination: destination,
             source: source,
-            token: [],
+            token: addressTokens.take(for: remote, expecting: expected),
             remote: remote,
             local: local,
-            qlogSink: makeQlogSink?(destination, false),
-            now: now
+            qlogSink: makeQlogSink?(destination, false)
         )
+        let core = try ConnectionCore(opening, now: now)
         registry.registerPending(source, for: handle, at: remote)
         nextSequence[handle] = 1
         connections[handle] = core
@@ -149,45 +186,15 @@ public final class EndpointCore {
         return core
     }
 
-    // MARK: keeping the registry true
-
-    /// Brings the routing up to date with what a connection did. Call it after each round of input and writing.
-    public func synchronize(_ core: ConnectionCore) {
-        guard connections[core.handle] != nil else { return }
-        for change in core.takeIdentifierChanges() {
-            switch change {
-            case .issued(let id):
-                let sequence = nextSequence[core.handle, default: 1]
-                nextSequence[core.handle] = sequence + 1
-                registry.add(id, to: core.handle, sequence: sequence)
-            case .retired(let id):
-                registry.remove(id)
-                if last?.id == id { last = nil }
-            }
-        }
-        if core.isEstablished { settle(core) }
-    }
-
-    /// The handshake is over, one way or the other: the connection does not count as half-open any more.
-    private func settle(_ core: ConnectionCore) {
-        if !registry.isEstablished(core.handle) { registry.promote(core.handle) }
-        guard let source = halfOpen.removeValue(forKey: core.handle) else { return }
-        releaseHalfOpen(source)
-        statistics.accepted += 1
-    }
-
-    private func releaseHalfOpen(_ source: NetworkAddress.Source) {
-        let count = halfOpenBySource[source, default: 1] - 1
-        halfOpenBySource[source] = count > 0 ? count : nil
-    }
-
     /// Forgets a connection and all its IDs. Call it once the connection is finished.
     public func remove(_ core: ConnectionCore) {
         core.dispose()
         guard connections.removeValue(forKey: core.handle) != nil else { return }
+        budget.giveBack()
         registry.remove(connection: core.handle)
         nextSequence[core.handle] = nil
         if let original = originalIDOf.removeValue(forKey: core.handle) { originalIDs[original] = nil }
+        for token in resetTokensOf.removeValue(forKey: core.handle) ?? [] { resetTokens[token] = nil }
         if let source = halfOpen.removeValue(forKey: core.handle) { releaseHalfOpen(source) }
         if last?.core === core { last = nil }
     }

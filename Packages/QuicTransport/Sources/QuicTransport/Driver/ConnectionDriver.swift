@@ -36,11 +36,31 @@ final class ConnectionDriver {
     var openOutbound = 0
     var inbound = InboundStreamCredit(initial: 0, limit: 0)
 
+    struct PingWaiter {
+        let id: UInt64
+        let sent: NIODeadline
+        let complete: @Sendable (Result<Duration, QuicError>) -> Void
+    }
+
+    /// Who waits for which of the core's pings.
+    var pings: [UInt64: PingWaiter] = [:]
+    /// Datagrams that arrived and gave way to newer ones.
+    private(set) var unreadDatagrams: UInt64 = 0
+
+    // MARK: moving
+
+    /// A migration on its way: the address of the socket it goes to, once that is open.
+    var pendingMigration: (local: NetworkAddress?, complete: @Sendable (Result<Void, QuicError>) -> Void)?
+    /// The address of the further socket that the connection has moved to.
+    var migratedLocal: NetworkAddress?
+
     /// Stands in the endpoint's list of connections to service.
     var isTouched = false
     private var timer: (due: UInt64, scheduled: Scheduled<Void>)?
     private var segments: [OutboundSegment] = []
     private var isOver = false
+    /// When the round-trip time is told again.
+    private var roundTripTimeDue: UInt64 = 0
 
     init(core: ConnectionCore, endpoint: EndpointDriver, direction: Direction) {
         self.core = core
@@ -77,7 +97,19 @@ final class ConnectionDriver {
             finish()
         } else {
             armTimer(now: now)
+            publishRoundTripTime(now: now)
         }
+    }
+
+    /// Tells the connection object how long a round trip takes, ten times a second at most: it is read without a hop to
+    /// this loop.
+    private func publishRoundTripTime(now: UInt64) {
+        guard let connection, now >= roundTripTimeDue else { return }
+        let path = core.pathStatistics
+        // Before the first sample there is only a guess.
+        guard path.minimumRoundTrip > .zero else { return }
+        roundTripTimeDue = now + 100_000_000
+        connection.measured(roundTripTime: path.smoothedRoundTrip)
     }
 
     private func takeOrders() {
@@ -98,14 +130,16 @@ final class ConnectionDriver {
     }
 
     private func send(now: UInt64) {
-        while !endpoint.isBlocked, let batch = core.writeBatch(into: endpoint.sendBuffer, maxSegments: 44, now: now) {
+        while !endpoint.isBlocked(at: migratedLocal),
+            let batch = core.writeBatch(into: endpoint.sendBuffer, maxSegments: 44, now: now)
+        {
             if let refusal = endpoint.send(batch), Self.isHopeless(refusal), !core.isEstablished, direction == .outbound
             {
                 core.abandon()
                 endDial(.failure(.unreachable(batch.remote, errno: refusal)))
             }
         }
-        if endpoint.isBlocked { endpoint.waitForRoom(self) }
+        if endpoint.isBlocked(at: migratedLocal) { endpoint.waitForRoom(self) }
     }
 
     /// Whether an errno of `sendmsg` means that the destination cannot be reached, and not that one datagram was lost.
@@ -133,8 +167,12 @@ final class ConnectionDriver {
             case .streamAcknowledged(let id, let count): streams[id]?.freed(bytes: count)
             case .streamClosed(let id): closed(id)
             case .streamsAvailable: serveOpenWaiters()
-            case .pathValidated(let success): if success { connection?.moved(to: core.remoteAddress) }
-            case .datagramReceived, .newToken: break
+            case .pathValidated(let success): pathValidated(success)
+            case .pathChanged(let old, let new): pathChanged(from: old, to: new)
+            case .datagramReceived(let bytes):
+                if connection?.received(datagram: bytes) == true { unreadDatagrams += 1 }
+            case .pingAcknowledged(let number): pingAcknowledged(number)
+            case .newToken: break
             case .terminated(let end): terminated(end)
             }
         }
@@ -201,6 +239,8 @@ final class ConnectionDriver {
 
     private func terminated(_ end: ConnectionTermination) {
         endDial(.failure(end.error))
+        endMigration(.failure(end.error))
+        failPings(end.error)
         for waiter in openWaiters { waiter.complete(.failure(end.error)) }
         openWaiters = []
         wakes.attach(nil)
@@ -216,43 +256,7 @@ final class ConnectionDriver {
         timer?.scheduled.cancel()
         timer = nil
         wakes.attach(nil)
+        if let migratedLocal { endpoint.detach(migratedLocal) }
         endpoint.remove(self)
-    }
-}
-
-/// How many streams the peer may still open.
-///
-/// The credit follows the application: at first some streams, one more for each that was accepted, never more open at once
-/// than the limit. A peer whose streams nobody accepts is held at the initial credit, even if it closes them.
-struct InboundStreamCredit {
-    private let initial: Int
-    private let limit: Int
-    private var granted: Int
-    private var accepted = 0
-    private var finished = 0
-
-    init(initial: Int, limit: Int) {
-        self.initial = initial
-        self.limit = limit
-        granted = initial
-    }
-
-    /// The application has taken a stream.
-    mutating func streamAccepted() -> Int {
-        accepted += 1
-        return grant()
-    }
-
-    /// A stream is over, for the application too. Returns how many more streams to allow.
-    mutating func streamFinished() -> Int {
-        finished += 1
-        return grant()
-    }
-
-    private mutating func grant() -> Int {
-        let target = min(initial + accepted, limit + finished)
-        guard target > granted else { return 0 }
-        defer { granted = target }
-        return target - granted
     }
 }

@@ -24,18 +24,22 @@ final class EndpointDriver: UDPEndpointHandler {
     let sendBuffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 65_536, alignment: 64)
     /// Where accepted connections go; `nil` on a socket that only dials.
     private var onConnection: ((QuicConnection) -> Bool)?
-    /// Told when the socket is closed.
-    var onClosed: (() -> Void)?
+    /// Told when the socket is closed, and what it has counted.
+    var onClosed: ((QuicTransportStatistics) -> Void)?
     /// Told when the system takes the socket away.
     var onLost: (() -> Void)?
     private var closesWhenIdle = false
 
     private let socket: UDPEndpoint
+    /// Further sockets, by the address they are bound to, for connections that have moved away from the first one.
+    private var further: [NetworkAddress: UDPEndpoint] = [:]
+    /// What the further sockets counted that are closed.
+    private var closedSockets = UDPStatistics()
     private var drivers: [ConnectionHandle: ConnectionDriver] = [:]
     private var touched: [ConnectionDriver] = []
     private var isServicing = false
-    /// What the kernel had no room for, and who waits for room.
-    private var unsent: (bytes: [UInt8], batch: SendBatch)?
+    /// What the kernel had no room for, by socket, and who waits for room.
+    private var unsent: [ObjectIdentifier: (bytes: [UInt8], batch: SendBatch)] = [:]
     private var waitingForRoom: [ConnectionDriver] = []
 
     init(socket: UDPEndpoint, core: EndpointCore, metrics: TransportMetrics) {
@@ -51,8 +55,10 @@ final class EndpointDriver: UDPEndpointHandler {
 
     /// The address the socket is bound to.
     var localAddress: NetworkAddress { socket.localAddress }
-    /// Counters of the socket.
-    var socketStatistics: UDPStatistics { socket.statistics }
+    /// Counters of the socket, and of the further ones, those that are closed included.
+    var socketStatistics: UDPStatistics {
+        further.values.reduce(into: closedSockets + socket.statistics) { $0 = $0 + $1.statistics }
+    }
     var connectionCount: Int { core.connectionCount }
 
     func start() { socket.start(self) }
@@ -98,6 +104,43 @@ final class EndpointDriver: UDPEndpointHandler {
         }
     }
 
+    // MARK: further sockets
+
+    /// Opens another socket on the event loop for a connection to move to. `completion` gets its address, on the loop.
+    func attach(
+        at address: NetworkAddress,
+        completion: @escaping @Sendable (Result<NetworkAddress, any Error>) -> Void
+    ) {
+        let bound = NIOLoopBound(self, eventLoop: eventLoop)
+        UDPEndpoint.bind(to: address, options: UDPSocketOptions(configuration.udp), on: eventLoop).whenComplete {
+            result in
+            completion(
+                result.map { opened in
+                    let endpoint = opened.value
+                    bound.value.further[endpoint.localAddress] = endpoint
+                    endpoint.start(bound.value)
+                    return endpoint.localAddress
+                }
+            )
+        }
+    }
+
+    /// Closes a further socket.
+    func detach(_ address: NetworkAddress) {
+        guard let endpoint = further[address] else { return }
+        forget(endpoint)
+        endpoint.close()
+    }
+
+    /// Lets go of a further socket. Who waited for room in it has its turn: it is on another socket now, or sends in vain.
+    private func forget(_ endpoint: UDPEndpoint) {
+        guard further[endpoint.localAddress] === endpoint else { return }
+        further[endpoint.localAddress] = nil
+        closedSockets = closedSockets + endpoint.statistics
+        unsent[ObjectIdentifier(endpoint)] = nil
+        wakeWaiting()
+    }
+
     // MARK: datagrams in
 
     func received(
@@ -109,13 +152,15 @@ final class EndpointDriver: UDPEndpointHandler {
         on endpoint: UDPEndpoint
     ) {
         let now = NIODeadline.now().uptimeNanoseconds
-        let arrived = local ?? localAddress
+        let arrived = local ?? endpoint.localAddress
         var offset = 0
         while offset < datagrams.count {
             let end = min(offset + segmentSize, datagrams.count)
             let datagram = UnsafeRawBufferPointer(rebasing: datagrams[offset..<end])
             offset = end
-            switch core.receive(datagram, from: remote, to: arrived, ecn: ecn, now: now) {
+            // Strangers have no business on the socket that one connection has moved to.
+            let mayOpen = endpoint === socket
+            switch core.receive(datagram, from: remote, to: arrived, ecn: ecn, mayOpen: mayOpen, now: now) {
             case .connection(let core):
                 if let driver = drivers[core.handle] { touch(driver) }
             case .opened(let core):
@@ -124,7 +169,7 @@ final class EndpointDriver: UDPEndpointHandler {
                 touch(driver)
             case .reply(let bytes):
                 bytes.withUnsafeBytes { bytes in
-                    _ = socket.send(bytes, segmentSize: bytes.count, to: remote, from: arrived, ecn: 0)
+                    _ = endpoint.send(bytes, segmentSize: bytes.count, to: remote, from: arrived, ecn: 0)
                 }
             case .dropped: break
             }
@@ -158,12 +203,18 @@ final class EndpointDriver: UDPEndpointHandler {
 
     // MARK: datagrams out
 
-    /// Whether the kernel takes nothing at the moment.
-    var isBlocked: Bool { unsent != nil }
+    /// Whether the kernel takes nothing at the moment for the further socket at `local`, or for the first one.
+    func isBlocked(at local: NetworkAddress?) -> Bool {
+        guard !unsent.isEmpty else { return false }
+        return unsent[ObjectIdentifier(local.flatMap { further[$0] } ?? socket)] != nil
+    }
 
     /// Sends the batch in ``sendBuffer``. Returns the errno if the destination is refused.
     func send(_ batch: SendBatch) -> Int32? {
         let bytes = UnsafeRawBufferPointer(rebasing: sendBuffer[..<batch.count])
+        let socket = further.isEmpty ? self.socket : further[batch.local] ?? self.socket
+        // A packet for another path than the one in use, whose socket is full: the library repeats it, as if it were lost.
+        guard unsent[ObjectIdentifier(socket)] == nil else { return nil }
         switch socket.send(
             bytes,
             segmentSize: batch.segmentSize,
@@ -177,7 +228,7 @@ final class EndpointDriver: UDPEndpointHandler {
         case .wouldBlock(let sent):
             // The packets are sealed and counted as sent: they have to go out, or they are losses.
             let rest = bytes.dropFirst(sent * batch.segmentSize)
-            unsent = (Array(rest), batch)
+            unsent[ObjectIdentifier(socket)] = (Array(rest), batch)
             return nil
         }
     }
@@ -191,9 +242,9 @@ final class EndpointDriver: UDPEndpointHandler {
     }
 
     func writable(_ endpoint: UDPEndpoint) {
-        if let (bytes, batch) = unsent {
+        if let (bytes, batch) = unsent[ObjectIdentifier(endpoint)] {
             let result = bytes.withUnsafeBytes { bytes in
-                socket.send(
+                endpoint.send(
                     bytes,
                     segmentSize: batch.segmentSize,
                     to: batch.remote,
@@ -202,11 +253,15 @@ final class EndpointDriver: UDPEndpointHandler {
                 )
             }
             if case .wouldBlock(let sent) = result {
-                unsent = (Array(bytes.dropFirst(sent * batch.segmentSize)), batch)
+                unsent[ObjectIdentifier(endpoint)] = (Array(bytes.dropFirst(sent * batch.segmentSize)), batch)
                 return
             }
-            unsent = nil
+            unsent[ObjectIdentifier(endpoint)] = nil
         }
+        wakeWaiting()
+    }
+
+    private func wakeWaiting() {
         for driver in waitingForRoom { touch(driver) }
         waitingForRoom = []
         serviceTouched()
@@ -254,7 +309,7 @@ final class EndpointDriver: UDPEndpointHandler {
         }
         serviceTouched()
         // A full send buffer must not swallow the closes: the rest gets one more chance.
-        if isBlocked { writable(socket) }
+        for endpoint in [socket] + further.values where unsent[ObjectIdentifier(endpoint)] != nil { writable(endpoint) }
         closeSocket()
     }
 
@@ -267,16 +322,24 @@ final class EndpointDriver: UDPEndpointHandler {
         serviceTouched()
         for driver in Array(drivers.values) { remove(driver) }
         closesWhenIdle = false
-        unsent = nil
+        unsent = [:]
+        for address in Array(further.keys) { detach(address) }
         socket.close()
-        onClosed?()
+        onClosed?(counts)
         onClosed = nil
+        // It holds the queue of accepted connections, and those that nobody took hold this driver.
+        onLost = nil
     }
 
     func closed(_ endpoint: UDPEndpoint, error: (any Error)?) {
+        if endpoint !== socket {
+            // The connections that had moved there end with their idle timeout, or move again.
+            forget(endpoint)
+            return
+        }
         // The system took the socket away: everything on it is over.
+        let tell = onLost
         closeSocket()
-        onLost?()
-        onLost = nil
+        tell?()
     }
 }

@@ -92,7 +92,8 @@ final class AsyncQueue<Element: Sendable>: Sendable {
                 state.elements = []
                 state.waiters = []
             }
-            return (Array(state.elements), state.waiters.map(\.waiter))
+            // An empty Deque made an Array writes into the empty array that the whole process shares.
+            return (state.elements.isEmpty ? [] : Array(state.elements), state.waiters.map(\.waiter))
         }
         for waiter in waiters { waiter.resume(returning: .failure(error)) }
         return elements

@@ -22,15 +22,18 @@ final class CoreNode {
         seed: UInt64,
         configuration: QuicConfiguration = .defaults,
         accepts: Bool = true,
-        tls: TLSConfiguration = .defaults
+        tls: TLSConfiguration = .defaults,
+        keySeed: UInt64? = nil,
+        budget: ConnectionBudget? = nil
     ) throws {
         self.identity = identity
         address = .ip4(127, 0, 0, 1, port: port)
-        let key = [UInt8](repeating: UInt8(truncatingIfNeeded: seed), count: 32)
+        let key = [UInt8](repeating: UInt8(truncatingIfNeeded: keySeed ?? seed), count: 32)
         endpoint = EndpointCore(
             configuration: configuration,
             tls: try TLSContext(identity: identity, configuration: tls),
             identifiers: try ServerConnectionIDs(staticKey: key, owner: 0),
+            budget: budget,
             random: SeededGenerator(seed: seed)
         )
         endpoint.acceptsConnections = accepts
@@ -69,7 +72,10 @@ final class CoreNetwork {
     func send(_ bytes: [UInt8], from: NetworkAddress, to: NetworkAddress) {
         order += 1
         let packet = Packet(bytes: bytes, from: from, to: to, due: now + latency, order: order)
-        if let kept = filter(packet) { inFlight.append(kept) }
+        guard let kept = filter(packet) else { return }
+        // In the order of arrival: nearly always the last one.
+        let index = inFlight.lastIndex { ($0.due, $0.order) < (kept.due, kept.order) }
+        inFlight.insert(kept, at: index.map { $0 + 1 } ?? 0)
     }
 
     /// Drains one connection as the driver does: events, then datagrams.
@@ -86,7 +92,7 @@ final class CoreNetwork {
             var offset = 0
             while offset < batch.count {
                 let end = min(offset + batch.segmentSize, batch.count)
-                send(Array(buffer[offset..<end]), from: node.address, to: batch.remote)
+                send(Array(buffer[offset..<end]), from: batch.local, to: batch.remote)
                 offset = end
             }
         }
@@ -98,21 +104,18 @@ final class CoreNetwork {
 
     /// Delivers the next datagram or fires the next timer. Returns false when nothing is left to happen before `limit`.
     func step(limit: UInt64) -> Bool {
-        let packet = inFlight.indices.min {
-            (inFlight[$0].due, inFlight[$0].order) < (inFlight[$1].due, inFlight[$1].order)
-        }
         let timer = nodes.values.flatMap { node in node.endpoint.allConnections.map { (node, $0) } }
             .compactMap { node, core in core.nextDeadline.map { ($0, node, core) } }
             .min { $0.0 < $1.0 }
-        let packetTime = packet.map { inFlight[$0].due } ?? .max
+        let packetTime = inFlight.first?.due ?? .max
         let timerTime = timer?.0 ?? .max
         guard min(packetTime, timerTime) <= limit else { return false }
-        if packetTime <= timerTime, let packet {
-            let datagram = inFlight.remove(at: packet)
+        if packetTime <= timerTime, !inFlight.isEmpty {
+            let datagram = inFlight.removeFirst()
             now = max(now, datagram.due)
             delivered += 1
             guard let node = nodes[datagram.to] else { return true }
-            deliver(datagram.bytes, to: node, from: datagram.from)
+            deliver(datagram.bytes, to: node, from: datagram.from, at: datagram.to)
         } else if let timer {
             now = max(now, timer.0)
             timer.2.handleTimer(now: now)
@@ -121,16 +124,17 @@ final class CoreNetwork {
         return true
     }
 
-    func deliver(_ bytes: [UInt8], to node: CoreNode, from: NetworkAddress) {
+    func deliver(_ bytes: [UInt8], to node: CoreNode, from: NetworkAddress, at local: NetworkAddress? = nil) {
+        let local = local ?? node.address
         let outcome = bytes.withUnsafeBytes {
-            node.endpoint.receive($0, from: from, to: node.address, ecn: 0, now: now)
+            node.endpoint.receive($0, from: from, to: local, ecn: 0, now: now)
         }
         switch outcome {
         case .connection(let core): service(core, of: node)
         case .opened(let core):
             node.opened.append(core)
             service(core, of: node)
-        case .reply(let bytes): send(bytes, from: node.address, to: from)
+        case .reply(let bytes): send(bytes, from: local, to: from)
         case .dropped: break
         }
     }

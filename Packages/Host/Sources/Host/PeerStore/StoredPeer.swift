@@ -1,0 +1,25 @@
+public import Multiaddr
+public import PeerID
+
+/// What another run of the program may want to know of a peer.
+public struct StoredPeer: Sendable, Hashable {
+    /// Who it is.
+    public var peer: PeerID
+    /// Where it was or may be reached, without `/p2p`; the newest last.
+    public var addresses: [Multiaddr]
+    /// The program named it: it is kept until the program removes it.
+    public var isAdded: Bool
+    /// How long ago it was last met with; zero while it is connected.
+    public var age: Duration
+    /// Grows with each change of the peer. Means nothing to another run of the program.
+    public var revision: UInt64
+
+    /// Makes one from its parts.
+    public init(peer: PeerID, addresses: [Multiaddr], isAdded: Bool, age: Duration, revision: UInt64 = 0) {
+        self.peer = peer
+        self.addresses = addresses
+        self.isAdded = isAdded
+        self.age = age
+        self.revision = revision
+    }
+}

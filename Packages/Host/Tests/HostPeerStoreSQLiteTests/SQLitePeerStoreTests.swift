@@ -1,0 +1,139 @@
+import Foundation
+import Host
+import HostPeerStoreSQLite
+import Multiaddr
+import NetStreamTesting
+import PeerID
+import Synchronization
+import Testing
+
+/// A file in a folder of its own, which is removed at the end.
+private final class TemporaryFile: Sendable {
+    let path: String
+    private let folder: URL
+
+    init() throws {
+        folder = FileManager.default.temporaryDirectory.appendingPathComponent("peers-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        path = folder.appendingPathComponent("peers.sqlite").path
+    }
+
+    deinit { try? FileManager.default.removeItem(at: folder) }
+}
+
+@Suite(.timeLimit(.minutes(1))) struct SQLitePeerStoreTests {
+    private let file: TemporaryFile
+    private let peers = (0..<4).map { _ in PrivateKey.ed25519().peerID }
+    private let clock = ManualClock()
+
+    init() throws { file = try TemporaryFile() }
+
+    /// The peer store of a host of its own, as each run of a program has it.
+    private func newStore() throws -> PeerStore {
+        let key = PrivateKey.ed25519()
+        var configuration = HostConfiguration()
+        configuration.clock = clock
+        configuration.rememberedFor = .seconds(1000)
+        return try BasicHost(identity: key, transports: [], configuration: configuration).peerStore
+    }
+
+    @Test func aRestartKnowsItsPeers() async throws {
+        let first = try newStore()
+        let disk = try await SQLitePeerStore(path: file.path, of: first)
+        first.add(["/memory/1", "/memory/2"], for: peers[0])
+        first.add(["/ip6/::1/udp/1/quic-v1"], for: peers[1])
+        try await disk.save()
+        first.add(["/memory/3"], for: peers[0])
+        first.remove(peers[1])
+        try await disk.save()
+        try await disk.close()
+
+        let second = try newStore()
+        let again = try await SQLitePeerStore(path: file.path, of: second)
+        #expect(second.addresses(of: peers[0]) == ["/memory/1", "/memory/2", "/memory/3"])
+        #expect(second.info(for: peers[1]) == nil)
+        #expect(second.storedPeers().map(\.isAdded) == [true])
+        try await again.close()
+    }
+
+    @Test func whatIsTooOldIsForgottenOnDiskToo() async throws {
+        let wall = Mutex<Int64>(1_000_000)
+        let now: @Sendable () -> Int64 = { wall.withLock { $0 } }
+        let first = try newStore()
+        let disk = try await SQLitePeerStore(path: file.path, of: first, now: now)
+        first.restore([
+            StoredPeer(peer: peers[0], addresses: ["/memory/1"], isAdded: false, age: .seconds(500)),
+            StoredPeer(peer: peers[1], addresses: ["/memory/1"], isAdded: false, age: .zero),
+            StoredPeer(peer: peers[2], addresses: ["/memory/1"], isAdded: true, age: .seconds(500)),
+        ])
+        try await disk.save()
+        try await disk.close()
+
+        wall.withLock { $0 += 600 }
+        let second = try newStore()
+        let again = try await SQLitePeerStore(path: file.path, of: second, now: now)
+        #expect(second.info(for: peers[0]) == nil)
+        #expect(second.info(for: peers[1]) != nil)
+        #expect(second.info(for: peers[2]) != nil)
+        // Its age goes on where it was.
+        clock.advance(by: .seconds(500))
+        #expect(second.info(for: peers[1]) == nil)
+        try await again.save()
+        try await again.close()
+
+        wall.withLock { $0 -= 600 }
+        let third = try newStore()
+        let last = try await SQLitePeerStore(path: file.path, of: third, now: now)
+        #expect(Set(third.storedPeers().map(\.peer)) == [peers[2]])
+        try await last.close()
+    }
+
+    @Test func changesAreSavedWithoutBeingAskedFor() async throws {
+        let store = try newStore()
+        let disk = try await SQLitePeerStore(path: file.path, of: store)
+        let (saves, saved) = AsyncStream.makeStream(of: Void.self)
+        let running = Task { try await disk.run(every: .zero) { saved.yield() } }
+        var each = saves.makeAsyncIterator()
+        await each.next()
+        store.add(["/memory/1"], for: peers[0])
+        await each.next()
+        // A second reader sees what the first one was told is saved.
+        let other = try newStore()
+        let reader = try await SQLitePeerStore(path: file.path, of: other)
+        #expect(other.addresses(of: peers[0]) == ["/memory/1"])
+        try await reader.close()
+        running.cancel()
+        store.add(["/memory/2"], for: peers[1])
+        try await running.value
+        try await disk.close()
+    }
+
+    @Test(arguments: ["this is no database, however long it may be, and it never was one; it is text", "other"])
+    func anotherFileIsLeftAsItWas(content: String) async throws {
+        if content == "other" {
+            // A database of another program has tables of its own and no version.
+            let store = try newStore()
+            let disk = try await SQLitePeerStore(path: file.path, of: store)
+            try await disk.close()
+            var bytes = try Data(contentsOf: URL(fileURLWithPath: file.path))
+            // The version is at offset 60 of the header.
+            bytes.replaceSubrange(60..<64, with: [0, 0, 0, 99])
+            try bytes.write(to: URL(fileURLWithPath: file.path))
+        } else {
+            try Data(content.utf8).write(to: URL(fileURLWithPath: file.path))
+        }
+        let before = try Data(contentsOf: URL(fileURLWithPath: file.path))
+        let error = await #expect(throws: HostError.self) {
+            _ = try await SQLitePeerStore(path: file.path, of: newStore())
+        }
+        #expect(error?.code == .storageFailed)
+        #expect(try Data(contentsOf: URL(fileURLWithPath: file.path)) == before)
+    }
+
+    @Test func aFolderThatIsMissingIsSaid() async throws {
+        let error = await #expect(throws: HostError.self) {
+            _ = try await SQLitePeerStore(path: file.path + "/no/such/folder", of: newStore())
+        }
+        #expect(error?.code == .storageFailed && error?.message.contains("folder") == true)
+    }
+}

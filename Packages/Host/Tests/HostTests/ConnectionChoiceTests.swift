@@ -1,0 +1,85 @@
+import Multiaddr
+import NetStream
+import NetStreamTesting
+import PeerID
+import Testing
+
+@testable import Host
+
+/// Which of several connections to a peer carries a new stream. In memory only, where a round trip takes what it is told to;
+/// `SwarmTests` has several connections on QUIC too.
+@Suite(.timeLimit(.minutes(1))) struct ConnectionChoiceTests {
+    /// A host with three connections of one peer, whose round trips take so many milliseconds.
+    private func withThree(
+        _ choice: HostConfiguration.ConnectionChoice,
+        milliseconds: [Int?],
+        _ body: (BasicHost, PeerID, [any MuxedConnection]) async throws -> Void
+    ) async throws {
+        var configuration = NegotiationTests.quiet
+        configuration.connections.choice = choice
+        let network = MemoryNetwork()
+        let (key, peerKey) = (PrivateKey.ed25519(), PrivateKey.ed25519())
+        try await withHost(
+            identity: key,
+            transports: [MemoryTransport(identity: key, network: network)],
+            listen: ["/memory/0"],
+            configuration: configuration
+        ) { host in
+            var ends: [any MuxedConnection] = []
+            for time in milliseconds {
+                var memory = MemoryConfiguration()
+                memory.roundTripTime = time.map { .milliseconds($0) }
+                let peer = MemoryTransport(identity: peerKey, network: network, configuration: memory)
+                ends.append(try await peer.dial(host.address))
+                while host.connections(to: peerKey.peerID).count < ends.count { await Task.yield() }
+            }
+            try await body(host, peerKey.peerID, ends)
+        }
+    }
+
+    private func choose(_ host: BasicHost, _ peer: PeerID) -> UInt64? {
+        host.openConnection(to: peer)?.info.id
+    }
+
+    @Test func oneAfterTheOther() async throws {
+        try await withThree(.roundRobin, milliseconds: [nil, nil, nil]) { host, peer, _ in
+            let turns = (0..<6).map { _ in choose(host, peer) }
+            #expect(Set(turns[0..<3]) == [1, 2, 3] as Set<UInt64?>)
+            #expect(turns[0..<3] == turns[3..<6])
+        }
+    }
+
+    @Test func theOneWithTheFewestStreams() async throws {
+        try await withThree(.leastLoaded, milliseconds: [nil, nil, nil]) { host, peer, _ in
+            var streams: [NetStream] = []
+            var chosen: [UInt64] = []
+            for _ in 0..<6 {
+                let connection = try #require(host.openConnection(to: peer))
+                chosen.append(connection.info.id)
+                streams.append(try await connection.wrap(connection.muxed.openStream()))
+            }
+            #expect(chosen.sorted() == [1, 1, 2, 2, 3, 3])
+            // The one that loses its streams is next.
+            for (stream, id) in zip(streams, chosen) where id == 2 { stream.reset() }
+            #expect(choose(host, peer) == 2)
+        }
+    }
+
+    @Test func theOneWithTheShortestRoundTrip() async throws {
+        try await withThree(.lowestLatency, milliseconds: [nil, 80, 20]) { host, peer, ends in
+            for _ in 0..<3 { #expect(choose(host, peer) == 3) }
+            await ends[2].close(code: .none, reason: "")
+            #expect(choose(host, peer) == 2)
+            await ends[1].close(code: .none, reason: "")
+            // Better one that was not measured than none.
+            #expect(choose(host, peer) == 1)
+        }
+    }
+
+    @Test func withoutMeasurementsTheOldestIsTaken() async throws {
+        try await withThree(.lowestLatency, milliseconds: [nil, nil, nil]) { host, peer, ends in
+            #expect(ends.allSatisfy { $0.roundTripTime == nil })
+            for _ in 0..<3 { #expect(choose(host, peer) == 1) }
+        }
+    }
+}

@@ -1,0 +1,86 @@
+import MetricsTestKit
+import NetStream
+import NetStreamTesting
+import PeerID
+import Synchronization
+import Testing
+
+@testable import Host
+
+/// What a host tells.
+@Suite(.timeLimit(.minutes(1))) struct EventTests {
+    @Test func theEndOfAConnectionIsToldThoughItsHandlersRunOn() async throws {
+        let gate = SharedResult<Void>()
+        let (started, start) = AsyncStream<Void>.makeStream()
+        try await withTwoHosts(NegotiationTests.quiet, NegotiationTests.quiet) { server, client in
+            defer { gate.fulfil(.success(())) }
+            // A handler that heeds no cancellation.
+            await server.handle("/stubborn/1") { _ in
+                start.yield()
+                await uncancelled { try? await gate.wait() }
+            }
+            let peer = try await client.connect(to: server.address)
+            _ = try await client.newStream(to: peer, protocols: ["/stubborn/1"])
+            for await _ in started { break }
+            var events = server.events().makeAsyncIterator()
+            await client.disconnect(from: peer, code: .none, reason: "enough")
+            guard case .disconnected(let info, let reason) = await events.next() else {
+                Issue.record("the first event is not the end")
+                return
+            }
+            #expect(info.peer == client.peerID && reason.byPeer && reason.reason == "enough")
+            #expect(server.connections().isEmpty)
+            gate.fulfil(.success(()))
+            // It is told once only: the next thing told is the end of listening.
+            await server.close()
+            while let event = await events.next() {
+                if case .disconnected = event { Issue.record("the end was told twice") }
+            }
+        }
+    }
+
+    @Test func aSlowReaderLosesTheOldestAndIsToldSo() async throws {
+        let metrics = TestMetrics()
+        let dropped = HostMetrics(factory: metrics).eventsDropped
+        let hub = EventHub(dropped: dropped)
+        let slow = hub.subscribe(buffering: 2)
+        let quick = hub.subscribe(buffering: 10)
+        let peers = (0..<5).map { _ in PrivateKey.ed25519().peerID }
+        for peer in peers { hub.emit(.dialFailed(peer, HostError(.dialFailed, ""))) }
+        hub.finish()
+        func read(_ events: HostEvents) async -> [PeerID] {
+            var seen: [PeerID] = []
+            for await case .dialFailed(let peer?, _) in events { seen.append(peer) }
+            return seen
+        }
+        #expect(await read(slow) == Array(peers.suffix(2)))
+        #expect(await read(quick) == peers)
+        #expect(slow.dropped == 3 && quick.dropped == 0)
+        #expect(metrics.counterTotal(label: "libp2p_host_events_dropped") == 3)
+    }
+
+    @Test func notifieesAreToldEachEventUntilTheyAreCancelled() async throws {
+        try await withTwoHosts(NegotiationTests.quiet, NegotiationTests.quiet) { server, client in
+            let seen = Mutex<[String]>([])
+            let notifiee = client.notify { event in
+                switch event {
+                case .connected(let info): seen.withLock { $0.append("connected \(info.id)") }
+                case .disconnected(let info, _): seen.withLock { $0.append("disconnected \(info.id)") }
+                default: break
+                }
+            }
+            var events = client.events().makeAsyncIterator()
+            for round in 1...2 {
+                let peer = try await client.connect(to: server.address)
+                await client.disconnect(from: peer)
+                while let event = await events.next() {
+                    if case .disconnected = event { break }
+                }
+                // Readers are told first; the notifiee follows on the same task.
+                while round == 1, seen.withLock({ $0.count }) < 2 { await Task.yield() }
+                notifiee.cancel()
+            }
+            #expect(seen.withLock { $0 } == ["connected 1", "disconnected 1"])
+        }
+    }
+}

@@ -1,0 +1,217 @@
+import Multiaddr
+import NetStream
+import NetStreamTesting
+import PeerID
+import Testing
+
+@testable import Host
+
+/// Peers that misbehave are contained, and others are served all the while.
+@Suite(.timeLimit(.minutes(2))) struct MisbehaviourTests {
+    private static let refused = StreamFailureKind.failedNegotiation
+
+    @Test(arguments: TestNetwork.allCases)
+    func aPeerThatOpensTenThousandStreamsAndSaysNothing(_ kind: TestNetwork) async throws {
+        var configuration = NegotiationTests.quiet
+        configuration.streams.negotiationTimeout = .milliseconds(20)
+        configuration.streams.inboundNegotiations = 64
+        try await whileAnotherPings(on: kind, configuration) { network, host in
+            let peer = try await RawPeer(in: network, dialing: host)
+            var streams: [any MuxedStream] = []
+            let end = await failure {
+                for _ in 0..<10_000 {
+                    // One byte makes a stream known; it is the beginning of a header.
+                    streams.append(try await peer.open(saying: [19]))
+                    if streams.count > 1000 { streams.removeFirst(500) }
+                }
+            }
+            // Either every one ran into its deadline, or the transport had enough of it.
+            if end == nil {
+                #expect(await RawPeer.end(of: streams[0]) == Self.refused)
+            } else {
+                guard case .connectionClosed(_, true) = end else {
+                    Issue.record("the flood ended with \(String(describing: end))")
+                    return
+                }
+            }
+            await peer.connection.close(code: .none, reason: "")
+        }
+    }
+
+    @Test(arguments: TestNetwork.allCases)
+    func aPeerThatIsSilentOccupiesOneNegotiationUntilItsDeadline(_ kind: TestNetwork) async throws {
+        let clock = ManualClock()
+        var configuration = NegotiationTests.quiet
+        configuration.clock = clock
+        configuration.streams.inboundNegotiations = 1
+        try await kind.openHost(configuration) { network, host in
+            let peer = try await RawPeer(in: network, dialing: host)
+            let other = try await RawPeer(in: network, dialing: host)
+            let silent = try await peer.open(saying: Array(RawPeer.line("/multistream/1.0.0").prefix(3)))
+            await clock.waitForSleepers()
+            // Its own next stream waits for the turn, another peer's does not.
+            let next = try await peer.open(saying: RawPeer.opening(PingProtocol.name))
+            _ = try await other.open(PingProtocol.name)
+            clock.advance(by: .seconds(29))
+            let connection = try #require(host.openConnection(to: peer.peerID))
+            #expect(connection.streamCount == 1)
+            clock.advance(by: .seconds(1))
+            #expect(await RawPeer.end(of: silent) == Self.refused)
+            let answer = try await RawPeer.read(RawPeer.opening(PingProtocol.name).count, from: next)
+            #expect(answer == RawPeer.opening(PingProtocol.name))
+        }
+    }
+
+    @Test(arguments: TestNetwork.allCases)
+    func aPeerThatProposesTenThousandProtocols(_ kind: TestNetwork) async throws {
+        try await whileAnotherPings(on: kind, NegotiationTests.quiet) { network, host in
+            let peer = try await RawPeer(in: network, dialing: host)
+            let stream = try await peer.open(saying: RawPeer.line("/multistream/1.0.0"))
+            let reading = Task { await RawPeer.end(of: stream) }
+            let writing = await failure {
+                for number in 0..<10_000 { try await stream.write(RawPeer.line("/nothing/\(number)")) }
+            }
+            // The transport may have buffered all of it before the refusal arrived.
+            #expect(writing == nil || writing == Self.refused)
+            #expect(await reading.value == Self.refused)
+            // The connection is as good as before.
+            _ = try await peer.open(PingProtocol.name)
+            await peer.connection.close(code: .none, reason: "")
+        }
+    }
+
+    @Test(arguments: TestNetwork.allCases)
+    func aPeerThatSendsAProtocolLineOfTenMebibytes(_ kind: TestNetwork) async throws {
+        try await whileAnotherPings(on: kind, NegotiationTests.quiet) { network, host in
+            let peer = try await RawPeer(in: network, dialing: host)
+            let stream = try await peer.open(saying: RawPeer.line("/multistream/1.0.0"))
+            var line = Varint.encode(10 << 20) + [UInt8](repeating: UInt8(ascii: "a"), count: 10 << 20)
+            line[line.count - 1] = UInt8(ascii: "\n")
+            // It is refused with its length: the rest is never taken.
+            let whole = line
+            #expect(await failure { try await stream.write(whole) } == Self.refused)
+            #expect(await RawPeer.end(of: stream) == Self.refused)
+            await peer.connection.close(code: .none, reason: "")
+        }
+    }
+
+    @Test(arguments: TestNetwork.allCases)
+    func aPeerThatResetsEveryStream(_ kind: TestNetwork) async throws {
+        try await whileAnotherPings(on: kind) { network, host in
+            let peer = try await RawPeer(in: network, dialing: host)
+            let resetting = Task {
+                while true {
+                    do { try await peer.connection.acceptStream().reset(code: .gated) } catch { return }
+                }
+            }
+            for _ in 0..<20 {
+                #expect(await code { _ = try await host.newStream(to: peer.peerID, protocols: ["/a"]) } != nil)
+            }
+            #expect(await code { _ = try await host.identify(peer.peerID) } != nil)
+            for number in 0..<500 {
+                let bytes = RawPeer.opening(EchoProtocol.name)
+                try await peer.open(saying: Array(bytes.prefix(number % bytes.count + 1))).reset(code: .gated)
+            }
+            await peer.connection.close(code: .none, reason: "")
+            await resetting.value
+        }
+    }
+
+    @Test(arguments: TestNetwork.allCases)
+    func aPeerThatOpensAndClosesConnectionsAsFastAsItCan(_ kind: TestNetwork) async throws {
+        try await whileAnotherPings(on: kind) { network, host in
+            let transport = try network.transport()
+            let address = try host.address
+            // One after another, and several at once, which is more than one peer may have. Some are refused.
+            for _ in 0..<50 { try? await transport.dial(address).close(code: .none, reason: "") }
+            await withTaskGroup(of: Void.self) { group in
+                for _ in 0..<10 {
+                    group.addTask {
+                        for _ in 0..<10 { try? await transport.dial(address).close(code: .none, reason: "") }
+                    }
+                }
+            }
+        }
+    }
+
+    @Test(arguments: TestNetwork.allCases)
+    func aPeerThatNeverReads(_ kind: TestNetwork) async throws {
+        try await whileAnotherPings(on: kind, NegotiationTests.quiet) { network, host in
+            let peer = try await RawPeer(in: network, dialing: host)
+            await withTaskGroup(of: Int.self) { group in
+                for _ in 0..<20 {
+                    group.addTask {
+                        var sent = 0
+                        // It is stopped by back-pressure: what comes back has nowhere to go.
+                        let end = await failure {
+                            let stream = try await peer.open(saying: RawPeer.opening(EchoProtocol.name))
+                            while sent < 64 << 20 {
+                                try await withDeadline(.milliseconds(500)) {
+                                    try await stream.write([UInt8](repeating: 7, count: 65536))
+                                }
+                                sent += 65536
+                            }
+                        }
+                        #expect(end == .timeout)
+                        return sent
+                    }
+                }
+                var total = 0
+                for await sent in group { total += sent }
+                #expect(total < 64 << 20, "\(total) bytes were taken from a peer that does not read")
+            }
+            await peer.connection.close(code: .none, reason: "")
+        }
+    }
+
+    @Test(arguments: TestNetwork.allCases)
+    func aPeerThatSendsPingsTooShortAndTooLong(_ kind: TestNetwork) async throws {
+        try await whileAnotherPings(on: kind, NegotiationTests.quiet) { network, host in
+            let peer = try await RawPeer(in: network, dialing: host)
+            let violation = StreamFailureKind.reset(code: StreamErrorCode.protocolViolation.rawValue, byPeer: true)
+            let short = try await peer.open(PingProtocol.name)
+            try await short.write([UInt8](repeating: 1, count: 31))
+            try await short.closeWrite()
+            #expect(await RawPeer.end(of: short) == violation)
+            // A long one is many, and a part that is never completed.
+            let long = try await peer.open(PingProtocol.name)
+            let bytes = (0..<1000).map { UInt8(truncatingIfNeeded: $0) }
+            try await long.write(bytes)
+            #expect(try await RawPeer.read(992, from: long) == Array(bytes.prefix(992)))
+            try await long.closeWrite()
+            #expect(await RawPeer.end(of: long) == violation)
+            await peer.connection.close(code: .none, reason: "")
+        }
+    }
+
+    @Test(arguments: TestNetwork.allCases)
+    func aPeerThatAnswersPingsShortLongAndWrong(_ kind: TestNetwork) async throws {
+        try await whileAnotherPings(on: kind, NegotiationTests.quiet) { network, host in
+            let peer = try await RawPeer(in: network, dialing: host)
+            let answers: [(HostError.Code?, @Sendable ([UInt8]) -> [UInt8])] = [
+                (.streamFailed, { Array($0.prefix(31)) }), (.streamFailed, { _ in [] }),
+                (.pingFailed, { $0.map { $0 ^ 1 } }), (.pingFailed, { $0.dropLast() + [$0[31] ^ 1] }),
+                // Too long an answer is a right one, and what follows belongs to nothing.
+                (nil, { $0 + $0 }),
+            ]
+            for (expected, answer) in answers {
+                async let pinging = code { _ = try await host.ping(peer.peerID) }
+                let stream = try await peer.accept(PingProtocol.name)
+                try await stream.write(answer(try await RawPeer.read(32, from: stream)))
+                try? await stream.closeWrite()
+                #expect(await pinging == expected)
+                stream.reset(code: .none)
+            }
+            async let second = code {
+                let session = try await host.pingSession(with: peer.peerID)
+                _ = try await session.ping()
+                _ = try await session.ping()
+            }
+            let stream = try await peer.accept(PingProtocol.name)
+            try await stream.write(try await RawPeer.read(32, from: stream) + [UInt8](repeating: 0, count: 32))
+            #expect(await second == .pingFailed)
+            stream.reset(code: .none)
+            await peer.connection.close(code: .none, reason: "")
+        }
+    }
+}

@@ -1,0 +1,120 @@
+import Multiaddr
+import NetStream
+import NetStreamTesting
+import PeerID
+import Testing
+
+@testable import Host
+
+@Suite(.timeLimit(.minutes(1))) struct ObservedAddressTests {
+    private let listening: [Multiaddr] = ["/ip4/0.0.0.0/udp/4001/quic-v1"]
+    private let seen: Multiaddr = "/ip4/203.0.113.7/udp/9999/quic-v1"
+
+    private func connection(
+        _ id: UInt64,
+        from remote: Multiaddr,
+        to local: Multiaddr = "/ip4/192.168.1.2/udp/4001/quic-v1"
+    ) -> ConnectionInfo {
+        ConnectionInfo(
+            id: id,
+            peer: PrivateKey.ed25519().peerID,
+            direction: .outbound,
+            localAddress: local,
+            remoteAddress: remote
+        )
+    }
+
+    @Test func anAddressNeedsObserversInDifferentNetworks() throws {
+        var observed = ObservedAddresses()
+        for id in 1...10 {
+            // Ten peers at one address are one observer; so are those in one /56.
+            let four: Multiaddr = "/ip4/198.51.100.1/udp/1/quic-v1"
+            observed.note(seen, by: connection(UInt64(id), from: four), listening: listening)
+            let six = try Multiaddr(parsing: "/ip6/2001:db8:1:1\(id % 10)::\(id)/udp/1/quic-v1")
+            observed.note(seen, by: connection(UInt64(100 + id), from: six), listening: listening)
+        }
+        #expect(observed.confirmed(by: 3).isEmpty)
+        #expect(observed.confirmed(by: 2) == [seen])
+        observed.note(seen, by: connection(20, from: "/ip4/198.51.100.2/udp/1/quic-v1"), listening: listening)
+        #expect(observed.confirmed(by: 3) == [seen])
+        // It is over with the connections that told it.
+        observed.forget(20)
+        #expect(observed.confirmed(by: 3).isEmpty)
+    }
+
+    @Test func whatTellsNothingAboutTheListenerDoesNotCount() {
+        var observed = ObservedAddresses()
+        let other = connection(1, from: "/ip4/198.51.100.1/udp/1/quic-v1", to: "/ip4/192.168.1.2/udp/5000/quic-v1")
+        observed.note(seen, by: other, listening: listening)
+        let good = connection(2, from: "/ip4/198.51.100.1/udp/1/quic-v1")
+        let useless: [Multiaddr] = [
+            "/ip4/0.0.0.0/udp/1/quic-v1", "/ip4/127.0.0.1/udp/1/quic-v1", "/ip6/::1/udp/1/quic-v1",
+        ]
+        for address in useless { observed.note(address, by: good, listening: listening) }
+        observed.note(seen, by: good, listening: [])
+        #expect(observed.confirmed(by: 1).isEmpty)
+        observed.note(seen, by: good, listening: listening)
+        #expect(observed.confirmed(by: 1) == [seen])
+        // A connection has one vote, the last.
+        observed.note("/ip4/203.0.113.8/udp/1/quic-v1", by: good, listening: listening)
+        #expect(observed.confirmed(by: 1) == ["/ip4/203.0.113.8/udp/1/quic-v1"])
+    }
+
+    @Test func thoseToldAreFew() throws {
+        var observed = ObservedAddresses()
+        for id in 1...100 {
+            let from = try Multiaddr(parsing: "/ip4/198.51.100.\(id)/udp/1/quic-v1")
+            let told = try Multiaddr(parsing: "/ip4/203.0.113.\(id)/udp/1/quic-v1")
+            observed.note(told, by: connection(UInt64(id), from: from), listening: listening)
+        }
+        #expect(observed.confirmed(by: 1).count == ObservedAddresses.limit)
+    }
+
+    @Test func aHostTellsOthersWhereEnoughPeersSeeIt() async throws {
+        let network = MemoryNetwork()
+        let key = PrivateKey.ed25519()
+        var configuration = HostConfiguration()
+        configuration.identify.observersNeeded = 3
+        let transport = MemoryTransport(identity: key, network: network)
+        try await withHost(
+            identity: key,
+            transports: [transport],
+            listen: ["/memory/0"],
+            configuration: configuration
+        ) { host in
+            let address = try #require(host.listenAddresses.first)
+            try await withObservers(3, of: address, in: network) { observers in
+                #expect(host.observedAddresses == [])
+                let events = host.events()
+                var identified = 0
+                for observer in observers { try await observer.connect(to: address) }
+                for await event in events {
+                    if case .identified = event { identified += 1 }
+                    if identified == 3 { break }
+                }
+                // In memory all see the listener's own address.
+                #expect(host.observedAddresses == [address.withoutPeerID])
+                #expect(host.advertisedAddresses == [address.withoutPeerID])
+                await observers[0].close()
+                for await event in events {
+                    if case .disconnected = event { break }
+                }
+                #expect(host.observedAddresses == [])
+            }
+        }
+    }
+
+    private func withObservers(
+        _ count: Int,
+        of address: Multiaddr,
+        in network: MemoryNetwork,
+        _ body: ([BasicHost]) async throws -> Void
+    ) async throws {
+        guard count > 0 else { return try await body([]) }
+        let key = PrivateKey.ed25519()
+        let transport = MemoryTransport(identity: key, network: network)
+        try await withHost(identity: key, transports: [transport]) { host in
+            try await withObservers(count - 1, of: address, in: network) { try await body($0 + [host]) }
+        }
+    }
+}

@@ -1,0 +1,109 @@
+import Multiaddr
+import NetStream
+import NetStreamTesting
+import PeerID
+import Synchronization
+import Testing
+
+@testable import Host
+
+/// A peer without a host on its side, which says what it likes byte by byte.
+struct RawPeer: Sendable {
+    let identity: PrivateKey
+    let connection: any MuxedConnection
+
+    /// Dials the host.
+    init(in network: OpenNetwork, dialing host: BasicHost) async throws {
+        identity = .ed25519()
+        connection = try await network.peer(identity, dialing: host)
+    }
+
+    var peerID: PeerID { identity.peerID }
+
+    /// A line of multistream-select.
+    static func line(_ text: String) -> [UInt8] { Multistream.frame(Array(text.utf8)) }
+
+    /// Header and proposal.
+    static func opening(_ name: String) -> [UInt8] { line("/multistream/1.0.0") + line(name) }
+
+    /// Opens a stream and says this first.
+    func open(saying bytes: [UInt8]) async throws -> any MuxedStream {
+        let stream = try await connection.openStream()
+        try await stream.write(bytes)
+        return stream
+    }
+
+    /// Opens a stream for a protocol that the host speaks.
+    func open(_ name: String) async throws -> any MuxedStream {
+        let stream = try await open(saying: Self.opening(name))
+        let answer = try await Self.read(Self.opening(name).count, from: stream)
+        try #require(answer == Self.opening(name))
+        return stream
+    }
+
+    /// Takes the next stream of the host and agrees to the protocol it proposes.
+    func accept(_ name: String) async throws -> any MuxedStream {
+        let stream = try await connection.acceptStream()
+        let opening = Self.opening(name)
+        try #require(try await Self.read(opening.count, from: stream) == opening)
+        try await stream.write(opening)
+        return stream
+    }
+
+    static func read(_ count: Int, from stream: any MuxedStream) async throws -> [UInt8] {
+        var bytes: [UInt8] = []
+        while bytes.count < count, let chunk = try await stream.read(upTo: count - bytes.count) { bytes += chunk }
+        return bytes
+    }
+
+    /// How the host ends a stream: `nil` for an orderly end.
+    static func end(of stream: any MuxedStream) async -> StreamFailureKind? {
+        await failure { while try await stream.read(upTo: 65536) != nil {} }
+    }
+}
+
+/// A host that somebody misbehaves towards, while a good peer pings it all the time and is answered.
+///
+/// When it is over, the good peer is served as before, and nothing is left but its connection.
+func whileAnotherPings(
+    on kind: TestNetwork,
+    _ configuration: HostConfiguration = .defaults,
+    _ misbehave: @escaping @Sendable (OpenNetwork, BasicHost) async throws -> Void
+) async throws {
+    try await kind.openHost(configuration) { network, host in
+        await host.handle(EchoProtocol.name, handler: EchoProtocol.handler)
+        try await network.host(listens: false) { friend in
+            let peer = try await friend.connect(to: host.address)
+            let session = try await friend.pingSession(with: peer)
+            let isOver = Flag()
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask {
+                    defer { isOver.set() }
+                    try await misbehave(network, host)
+                }
+                var pings = 0
+                while !isOver.isSet || pings < 3 {
+                    _ = try await withDeadline(.seconds(5)) { try await session.ping() }
+                    pings += 1
+                }
+                try await group.waitForAll()
+            }
+            try await withDeadline(.seconds(5)) {
+                let stream = try await friend.newStream(to: peer, protocols: [EchoProtocol.name])
+                try await stream.write([1, 2, 3])
+                #expect(try await stream.readExactly(3) == [1, 2, 3])
+                try await stream.close()
+                while host.connections().count > 1 { await Task.yield() }
+            }
+            #expect(host.connectedPeers == [friend.peerID])
+            await session.close()
+        }
+    }
+}
+
+/// Something that has happened, told from task to task.
+final class Flag: Sendable {
+    private let state = Mutex(false)
+    var isSet: Bool { state.withLock { $0 } }
+    func set() { state.withLock { $0 = true } }
+}

@@ -1,0 +1,32 @@
+import Multiaddr
+import NetStream
+import NetStreamTesting
+import PeerID
+import Testing
+
+@testable import Host
+
+/// The small form of `scripts/soak`: ten hosts, some seconds.
+@Suite(.timeLimit(.minutes(2))) struct SoakTests {
+    @Test(arguments: TestNetwork.allCases)
+    func hostsThatComeAndGoAnswerOrFailWithATypedErrorAndLeaveNothing(_ kind: TestNetwork) async throws {
+        let seed = UInt64.random(in: 0 ... .max)
+        print("soak: ten hosts on \(kind), seed \(seed)")
+        try await kind.open { network in
+            let soak = Soak(seed: seed, duration: .seconds(2), requests: 300, anywhere: network.anywhere) {
+                try network.makeTransport($0)
+            }
+            let figures = try await withDeadline(.seconds(60)) { try await soak.run() }
+            #expect(figures.surprises.isEmpty, "seed \(seed)")
+            #expect(figures.answered > figures.total / 2, "seed \(seed): \(figures.failures)")
+            #expect(figures.answered + figures.failed == figures.total)
+            // What still runs to its end lets go of the rest.
+            try await withDeadline(.seconds(10)) {
+                while figures.hostsAlive + figures.streams.alive > 0 {
+                    try Task.checkCancellation()
+                    await Task.yield()
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,148 @@
+internal import CNgtcp2Shims
+internal import Libp2pTLS
+
+extension EndpointCore {
+    /// A client's first Initial, which opens a connection if its sender may have one.
+    func accept(
+        _ datagram: UnsafeRawBufferPointer,
+        from remote: NetworkAddress,
+        to local: NetworkAddress,
+        ecn: UInt8,
+        now: UInt64
+    ) -> Outcome {
+        var request = lp2p_accept()
+        let bytes = datagram.baseAddress?.assumingMemoryBound(to: UInt8.self)
+        guard lp2p_accept_initial(bytes, datagram.count, &request) == LP2P_OK else { return drop(.unrouted) }
+        let proof = tokens.proof(in: request, from: remote, now: now)
+        let source = remote.source
+        switch proof {
+        case .invalid:
+            statistics.invalidTokens += 1
+            return refuse(&request, .invalidToken, now: now)
+        case .none:
+            if mustProveAddress(source, now: now) { return retry(request, to: remote, now: now) }
+        case .retry, .earlierConnection: statistics.validatedByToken += 1
+        }
+        let limits = configuration.endpoint
+        guard halfOpen.count < limits.maxHalfOpen,
+            halfOpenBySource[source, default: 0] < limits.maxHalfOpenPerSource
+        else {
+            statistics.rejected += 1
+            return drop(.limited)
+        }
+        guard budget.take() else {
+            statistics.rejected += 1
+            return refuse(&request, .connectionRefused, now: now)
+        }
+        let core: ConnectionCore
+        do {
+            core = try makeServer(request, proof, from: remote, to: local, now: now)
+        } catch {
+            budget.giveBack()
+            statistics.rejected += 1
+            return drop(.limited)
+        }
+        halfOpen[core.handle] = source
+        halfOpenBySource[source, default: 0] += 1
+        core.receive(datagram, from: remote, to: local, ecn: ecn, now: now)
+        // What does not decrypt never was an Initial.
+        if core.isFinished {
+            remove(core)
+            return drop(.malformed)
+        }
+        return .opened(core)
+    }
+
+    // MARK: validating addresses
+
+    /// Whether a client without a valid token has to show first that it receives what is sent to its address.
+    ///
+    /// Above half of either limit on half-open handshakes it has to: whoever makes addresses up can take one half of the
+    /// places, and the other half is left for those who are where they say.
+    private func mustProveAddress(_ source: NetworkAddress.Source, now: UInt64) -> Bool {
+        let limits = configuration.endpoint
+        switch limits.retry {
+        case .never: return false
+        case .always: return true
+        case .aboveRate:
+            if halfOpen.count >= (limits.maxHalfOpen + 1) / 2 { return true }
+            if halfOpenBySource[source, default: 0] >= (limits.maxHalfOpenPerSource + 1) / 2 { return true }
+            return !handshakeRate.take(now: now)
+        }
+    }
+
+    /// Asks for proof, and remembers nothing. Not rationed: a Retry is a tenth of what it answers, and with a ration the
+    /// peer that is real would hardly get one of them in a flood.
+    private func retry(_ request: lp2p_accept, to remote: NetworkAddress, now: UInt64) -> Outcome {
+        guard let packet = tokens.retry(answering: request, as: entropy.makeIdentifier(), to: remote, now: now) else {
+            return drop(.limited)
+        }
+        statistics.retries += 1
+        return .reply(packet)
+    }
+
+    // MARK: opening and refusing
+
+    private func makeServer(
+        _ request: lp2p_accept,
+        _ proof: AddressProof,
+        from remote: NetworkAddress,
+        to local: NetworkAddress,
+        now: UInt64
+    ) throws -> ConnectionCore {
+        let session = try tls.makeServerSession()
+        let handle = makeHandle()
+        let source = entropy.makeIdentifier()
+        let chosen = request.dcid.connectionID
+        var accepted = ConnectionOpening.Accepted(original: chosen, resetToken: entropy.resetToken(for: source))
+        var token: [UInt8] = []
+        switch proof {
+        case .none, .invalid: break
+        case .earlierConnection: token = request.tokenBytes
+        case .retry(let original):
+            token = request.tokenBytes
+            accepted.original = original
+            accepted.retrySource = chosen
+        }
+        var parameters = parameters
+        parameters.version = request.version
+        parameters.handshakeTimeout = configuration.timeouts.inboundHandshake.clampedNanoseconds
+        let opening = ConnectionOpening(
+            handle: handle,
+            session: session,
+            entropy: entropy,
+            parameters: parameters,
+            destination: request.scid.connectionID,
+            source: source,
+            token: token,
+            remote: remote,
+            local: local,
+            accepted: accepted,
+            qlogSink: makeQlogSink?(accepted.original, true)
+        )
+        let core = try ConnectionCore(opening, now: now)
+        registry.registerPending(source, for: handle, at: remote)
+        registry.registerInitial(chosen, for: handle, at: remote)
+        originalIDs[chosen] = handle
+        originalIDOf[handle] = chosen
+        nextSequence[handle] = 1
+        connections[handle] = core
+        return core
+    }
+
+    /// Turns a client away in one small packet (RFC 9000 §5.2.2). It is less than a quarter of the Initial it answers.
+    private func refuse(_ request: inout lp2p_accept, _ code: QuicErrorCode, now: UInt64) -> Outcome {
+        guard replyBudget.take(now: now) else { return drop(.rationed) }
+        var packet = [UInt8](repeating: 0, count: 256)
+        let length = packet.withUnsafeMutableBufferPointer {
+            lp2p_write_refusal($0.baseAddress, $0.count, &request, code.rawValue)
+        }
+        guard length > 0 else { return drop(.limited) }
+        return .reply(Array(packet[..<length]))
+    }
+}
+
+extension lp2p_accept {
+    /// The token, copied out of the datagram.
+    fileprivate var tokenBytes: [UInt8] { Array(UnsafeBufferPointer(start: token, count: token_length)) }
+}

@@ -1,0 +1,49 @@
+internal import Libp2pTLS
+
+extension EndpointCore {
+    /// Brings the routing up to date with what a connection did. Call it after each round of input and writing, and best
+    /// also between the two: then a new client gets its token for the next connection at once.
+    public func synchronize(_ core: ConnectionCore) {
+        let handle = core.handle
+        guard connections[handle] != nil else { return }
+        for change in core.takeRoutingChanges() {
+            switch change {
+            case .issued(let id):
+                let sequence = nextSequence[handle, default: 1]
+                nextSequence[handle] = sequence + 1
+                registry.add(id, to: handle, sequence: sequence)
+            case .retired(let id):
+                registry.remove(id)
+                if last?.id == id { last = nil }
+            case .resetTokenInUse(let token):
+                // A token that another connection has stays with that one: it was there first.
+                guard resetTokens[token] == nil else { continue }
+                resetTokens[token] = handle
+                resetTokensOf[handle, default: []].insert(token)
+            case .resetTokenRetired(let token):
+                if resetTokensOf[handle]?.remove(token) != nil { resetTokens[token] = nil }
+            case .moved(let remote): registry.move(handle, to: remote)
+            case .addressToken(let token):
+                guard let peer = core.session.verifiedPeer?.peerID else { continue }
+                addressTokens.store(token, of: peer, at: core.remoteAddress)
+            }
+        }
+        if core.isEstablished { settle(core) }
+    }
+
+    /// The handshake is over, one way or the other: the connection does not count as half-open any more.
+    private func settle(_ core: ConnectionCore) {
+        if !registry.isEstablished(core.handle) { registry.promote(core.handle) }
+        guard let source = halfOpen.removeValue(forKey: core.handle) else { return }
+        releaseHalfOpen(source)
+        statistics.accepted += 1
+        if let token = tokens.addressToken(for: core.remoteAddress, now: lastReceived) {
+            core.submit(addressToken: token)
+        }
+    }
+
+    func releaseHalfOpen(_ source: NetworkAddress.Source) {
+        let count = halfOpenBySource[source, default: 1] - 1
+        halfOpenBySource[source] = count > 0 ? count : nil
+    }
+}

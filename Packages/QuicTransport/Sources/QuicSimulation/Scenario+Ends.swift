@@ -1,0 +1,78 @@
+internal import QuicCore
+
+extension Scenario {
+    /// Cases about the end of connections, and those that cannot be played.
+    static let ends: [Scenario] = [
+        Scenario("close-code", "a close in the middle of a transfer arrives with its code and reason") {
+            simulation,
+            _ in
+            for isServerClosing in [false, true] {
+                let (client, server) = try simulation.makePair(megabits: 10)
+                let connection = try simulation.connect(from: client, to: server)
+                simulation.open(StreamPlan(request: 1 << 20, response: 1 << 20), on: connection)
+                simulation.run(for: .milliseconds(300))
+                guard let accepted = simulation.peer(of: connection) else { return simulation.fail("no other side") }
+                let (closing, told) = isServerClosing ? (accepted, connection) : (connection, accepted)
+                simulation.close(closing, code: 0x1007, reason: "enough")
+                simulation.run(for: .seconds(1)) { told.isOver }
+                let end = told.termination
+                simulation.expect(
+                    end?.cause == .application && end?.code == 0x1007 && end?.reason == "enough" && end?.byPeer == true,
+                    "\(told.label) was told \(end as Any)"
+                )
+            }
+        },
+        Scenario("vanished-peer", "a peer that vanishes is given up within the idle timeout, by either side") {
+            simulation,
+            _ in
+            for isServerVanishing in [false, true] {
+                let (client, server) = try simulation.makePair()
+                let connection = try simulation.connect(from: client, to: server)
+                simulation.carry([StreamPlan(request: 10_000, response: 10_000)], on: connection, within: .seconds(5))
+                simulation.run(for: .seconds(1))
+                guard let accepted = simulation.peer(of: connection) else { return simulation.fail("no other side") }
+                let left = isServerVanishing ? connection : accepted
+                left.allowed = [.idleTimeout]
+                let idle = left.node.settings.configuration.timeouts.idle
+                let start = simulation.network.now
+                try simulation.vanish(isServerVanishing ? server : client)
+                simulation.open(StreamPlan(request: 100_000, response: 0), on: left)
+                left.mayEndEarly = true
+                simulation.run(for: idle * 3) { left.isOver }
+                let time = Duration.nanoseconds(Int64(clamping: (left.terminatedAt ?? start) - start))
+                simulation.note("given up after", seconds(time))
+                simulation.expect(left.termination?.cause == .idleTimeout, "ended with \(left.termination as Any)")
+                simulation.expect(time > idle - .seconds(2) && time < idle + .seconds(3), "after \(time), not \(idle)")
+            }
+        },
+        Scenario("restarted-server", "a server that lost its state ends the connection with a stateless reset") {
+            simulation,
+            _ in
+            let (client, server) = try simulation.makePair()
+            let connection = try simulation.connect(from: client, to: server)
+            simulation.run(for: .seconds(1))
+            try simulation.restart(server)
+            connection.allowed = [.statelessReset]
+            simulation.open(StreamPlan(request: 500, response: 0), on: connection)
+            connection.mayEndEarly = true
+            simulation.run(for: .seconds(5)) { connection.isOver }
+            simulation.expect(
+                connection.termination?.cause == .statelessReset,
+                "ended with \(connection.termination as Any)"
+            )
+            let next = try simulation.connect(from: client, to: server)
+            simulation.carry([StreamPlan(request: 500, response: 500)], on: next, within: .seconds(5))
+        },
+        Scenario(
+            "resumption",
+            "a second handshake without certificates",
+            unsupported:
+                "sessions are made without tickets (GNUTLS_NO_TICKETS), and libp2p verifies certificates each time"
+        ),
+        Scenario(
+            "zero-rtt",
+            "data in the first flight of a resumed connection",
+            unsupported: "it needs resumption; early data can be replayed, and libp2p has no use of it"
+        ),
+    ]
+}

@@ -1,0 +1,151 @@
+import NetStream
+import QuicCore
+import QuicTransport
+import TortureSupport
+import UDPProxy
+
+extension Scenario {
+    static let hostile = [
+        Scenario(
+            name: "initial-flood",
+            threshold:
+                "100,000 Initials from 1,000 addresses: every dial beside them connects, memory at most 64 MiB more, "
+                + "no more than 3 times the bytes sent back",
+            run: flood
+        ),
+        Scenario(
+            name: "half-open",
+            threshold:
+                "2,000 handshakes begun and left: at most 512 are kept, a fresh client connects, all are forgotten",
+            run: halfOpen
+        ),
+        Scenario(
+            name: "junk",
+            threshold: "after each kind of bad packet the process lives and a fresh client connects",
+            run: junk
+        ),
+        Scenario(
+            name: "retry-tokens",
+            threshold: "tokens that are altered or from another port are refused, a fresh client connects",
+            run: retryTokens
+        ),
+    ]
+
+    /// Sockets on so many loopback addresses.
+    private static func sources(_ count: Int) throws -> [RawSocket] {
+        ProcessUsage.limitDescriptors(to: 20_000)
+        return try (0..<count).map { try RawSocket(ip: 0x7f01_0001 + UInt32($0 / 200) << 8 + UInt32($0 % 200)) }
+    }
+
+    private static func flood(_ setting: Setting) async throws -> Outcome {
+        let loops = setting.loops
+        var generator = SeededGenerator(seed: setting.seed)
+        let service = try await Service(.defaults, on: loops.server)
+        let genuine = try await Initials.capture(2000 / setting.divisor, setting)
+        let sources = try sources(1000)
+        let total = 100_000 / setting.divisor
+        try await freshClient(of: service, loops, setting.patient)
+        let before = try await loops.restingUsage()
+        var peak = before.resident
+        let isOver = Counter()
+        let dialing = Task {
+            var times: [Double] = []
+            while isOver.value == 0 {
+                let start = ContinuousClock.now
+                try await freshClient(of: service, loops, setting.patient)
+                times.append((ContinuousClock.now - start).inSeconds)
+            }
+            return times
+        }
+        for index in 0..<total {
+            let source = sources[index % sources.count]
+            source.send(
+                index.isMultiple(of: 50) ? genuine[index / 50] : Initials.pretended(&generator),
+                to: service.port
+            )
+            if index % 100 == 99 {
+                // The answer comes from the listener's loop, so it waits for what the loop has to do.
+                _ = await service.listener.statistics()
+                for source in sources[(index % sources.count - 99)...(index % sources.count)] { source.drain() }
+            }
+            if index % 5000 == 4999 { peak = max(peak, ProcessUsage.now().resident) }
+        }
+        isOver.add(1)
+        var outcome = Outcome(figures: try await dialing.value)
+        for source in sources { source.drain() }
+        let seen = await service.listener.statistics()
+        let growth = Double(peak - before.resident) / 1_048_576
+        let worstRatio = sources.map { Double($0.bytesReceived) / Double(max(1, $0.bytesSent)) }.max() ?? 0
+        let answers = sources.reduce(0) { $0 + $1.bytesReceived }
+        let sent = sources.reduce(0) { $0 + $1.bytesSent }
+        outcome.demand(!outcome.figures.isEmpty, "no dial ended while the flood lasted")
+        outcome.demand(
+            seen.packetsReceived >= total * 9 / 10,
+            "the listener saw only \(seen.packetsReceived) datagrams"
+        )
+        outcome.demand(growth <= 64, "resident memory grew by \(fixed(growth, 1)) MiB")
+        outcome.demand(worstRatio <= 3, "an address got \(fixed(worstRatio)) times what it sent")
+        outcome.demand(answers > 0, "nothing was answered, so nothing was counted")
+        outcome.demand(try await isEmpty(service, loops), "connections are left")
+        outcome.note =
+            "dials beside the flood; \(seen.packetsReceived) datagrams seen, \(seen.retries) Retries, memory "
+            + "+\(fixed(growth, 1)) MiB, answers \(fixed(Double(answers) / Double(sent))) of the bytes, at most "
+            + "\(fixed(worstRatio)) for one address"
+        await service.close()
+        return outcome
+    }
+
+    /// Whether every connection goes within the deadlines of handshakes.
+    static func isEmpty(_ service: Service, _ loops: Loops) async throws -> Bool {
+        try await loops.wait(atMost: .seconds(60)) {
+            let counts = await service.listener.statistics()
+            return counts.active == 0 && counts.pending == 0
+        }
+    }
+
+    private static func halfOpen(_ setting: Setting) async throws -> Outcome {
+        let loops = setting.loops
+        let count = 2000 / setting.divisor
+        let genuine = try await Initials.capture(count, setting)
+        let sources = try sources(min(1000, count))
+        var outcome = Outcome()
+        // By default half of the places are for those who prove their address; without Retry all can be taken.
+        for (name, retry) in [("default", QuicConfiguration.defaults.endpoint.retry), ("without Retry", .never)] {
+            var configuration = QuicConfiguration.defaults
+            configuration.endpoint.retry = retry
+            let service = try await Service(configuration, on: loops.server)
+            try await freshClient(of: service, loops, setting.patient)
+            let before = try await loops.restingUsage()
+            var most = 0
+            for index in 0..<count {
+                sources[index % sources.count].send(genuine[index], to: service.port)
+                if index % 20 == 19 { most = max(most, await service.listener.statistics().pending) }
+            }
+            // The last of them may still wait in the socket.
+            _ = try await loops.wait(atMost: .seconds(2)) {
+                let counts = await service.listener.statistics()
+                most = max(most, counts.pending)
+                return counts.packetsReceived >= count
+            }
+            let peak = ProcessUsage.now()
+            let start = ContinuousClock.now
+            // Without Retry it has to wait until places become free.
+            try await freshClient(of: service, loops, setting.patient)
+            let time = (ContinuousClock.now - start).inSeconds
+            outcome.figures.append(time)
+            let counts = await service.listener.statistics()
+            outcome.demand(most >= min(count / 2, 250), "\(name): only \(most) were ever half open")
+            outcome.demand(most <= configuration.endpoint.maxHalfOpen, "\(name): \(most) were half open")
+            outcome.demand(try await isEmpty(service, loops), "\(name): handshakes are left")
+            let left = Double(try await loops.restingUsage().resident - before.resident) / 1_048_576
+            outcome.demand(left <= 16, "\(name): \(fixed(left, 1)) MiB stay")
+            outcome.note +=
+                "\(outcome.note.isEmpty ? "" : "; ")\(name): at most \(most) half open, \(counts.retries) Retries, "
+                + "\(counts.rejected) refused, a fresh client after \(fixed(time)) s, memory "
+                + "+\(fixed(Double(peak.resident - before.resident) / 1_048_576, 1)) MiB, after all "
+                + "\(fixed(left, 1)) MiB more"
+            await service.close()
+        }
+        return outcome
+    }
+}
