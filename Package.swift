@@ -215,7 +215,10 @@ let host: [Target] = [
     ),
     .target(
         name: "HostPeerStoreSQLite",
-        dependencies: ["Host", "Multiaddr", "PeerID", .product(name: "GRDB", package: "GRDB.swift")],
+        dependencies: [
+            "Host", "Multiaddr", "PeerID", .product(name: "GRDB", package: "GRDB.swift"),
+            .product(name: "Logging", package: "swift-log"),
+        ],
         path: "Packages/Host/Sources/HostPeerStoreSQLite",
         swiftSettings: settings
     ),
@@ -232,7 +235,10 @@ let host: [Target] = [
     ),
     .testTarget(
         name: "HostPeerStoreSQLiteTests",
-        dependencies: ["Host", "HostPeerStoreSQLite", "Multiaddr", "NetStreamTesting", "PeerID"],
+        dependencies: [
+            "Host", "HostPeerStoreSQLite", "Multiaddr", "NetStreamTesting", "PeerID",
+            .product(name: "GRDB", package: "GRDB.swift"), .product(name: "Logging", package: "swift-log"),
+        ],
         path: "Packages/Host/Tests/HostPeerStoreSQLiteTests",
         swiftSettings: settings
     ),

@@ -56,6 +56,7 @@ let package = Package(
                 .product(name: "Multiaddr", package: "Multiaddr"),
                 .product(name: "PeerID", package: "PeerID"),
                 .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: settings
         ),
@@ -80,6 +81,8 @@ let package = Package(
                 .product(name: "Multiaddr", package: "Multiaddr"),
                 .product(name: "NetStreamTesting", package: "NetStream"),
                 .product(name: "PeerID", package: "PeerID"),
+                .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: settings
         ),

@@ -1,13 +1,7 @@
 internal import GRDB
 public import Host
-internal import Multiaddr
+public import Logging
 public import PeerID
-
-#if canImport(FoundationEssentials)
-internal import FoundationEssentials  // lint:allow(foundation) because GRDB's blobs are Foundation's Data
-#else
-internal import Foundation  // lint:allow(foundation) because GRDB's blobs are Foundation's Data
-#endif
 
 #if canImport(Glibc)
 internal import Glibc
@@ -33,17 +27,28 @@ internal import Darwin
 /// with `synchronous=FULL`: one `fsync` for each call, not for each peer). A crash in between loses what came after the
 /// last save, never more, and never damages the file.
 ///
-/// Give each process a file of its own: nothing keeps a second one out. Two that share a file do not damage it, but each
-/// overwrites what the other saved of the same peer, and removes peers that it read at its start and has forgotten since.
-/// The file holds addresses and peer IDs, no keys. Where it cannot be read it is left as it was.
+/// One store at a time has the file: a second one, of this process or of another, is refused, because each would remove
+/// what the other has saved. That is what the file `-lock` beside it is for; it stays, and the system lets go of it with
+/// the process, however that ends. Programs that are no peer store, such as `sqlite3`, may read at any time.
+///
+/// The file holds addresses and peer IDs, no keys. A file of another program is left as it was. Rows that cannot be read
+/// are passed over, counted by ``skippedRows`` and told in the log.
 public actor SQLitePeerStore {
-    private static let applicationID = 0x6c69_6270
-    private static let version = 1
+    static let applicationID = 0x6c69_6270
+    static let version = 1
 
     private let store: PeerStore
     private let database: DatabaseQueue
     private let path: String
+    private let logger: Logger
     private let now: @Sendable () -> Int64
+    private let lock: FileLock
+    /// How many rows of the file could not be read when it was opened: peers without their addresses, and addresses.
+    public let skippedRows: Int
+    /// The write that was asked for last: the next one waits for it.
+    private var writing: Task<Void, any Error>?
+    /// The causes that the log has told of since the last save.
+    private var toldCauses: Set<String> = []
     /// What the file holds of each peer.
     private var saved: [PeerID: Saved] = [:]
 
@@ -54,25 +59,31 @@ public actor SQLitePeerStore {
 
     /// A peer that stays connected changes nothing; its time is written anew when it is this many seconds old.
     private static let staleness: Int64 = 3600
+    /// The longest wait between two attempts to save. The first is a second, each further one twice as long.
+    private static let longestPause: Duration = .seconds(60)
 
     /// Opens the file, or makes it, and puts what it holds into the store.
     ///
     /// - Parameters:
-    ///   - path: The file; its folder must exist. SQLite puts two more beside it, `-wal` and `-shm`.
+    ///   - path: The file; its folder must exist. SQLite puts two more beside it, `-wal` and `-shm`, and this type `-lock`.
     ///   - store: The store of a host, `host.peerStore`.
+    ///   - logger: Told of rows that cannot be read and of saves that fail, each with the key `file`.
     ///   - now: Seconds since 1970, to tell how old an address is. The system's clock unless given.
-    /// - Throws: `HostError` of code `storageFailed`.
+    /// - Throws: `HostError` of code `storageFailed`, also when another store has the file; the message says what to do.
     public init(
         path: String,
         of store: PeerStore,
+        logger: Logger = Logger(label: "libp2p.peerstore"),
         now: (@Sendable () -> Int64)? = nil
     ) async throws {
         let now = now ?? { Int64(time(nil)) }
         self.store = store
         self.path = path
+        self.logger = logger
         self.now = now
         do {
             try await Self.refuseOthers(path)
+            lock = try FileLock(of: path)
             var configuration = Configuration()
             configuration.journalMode = .wal
             configuration.busyMode = .timeout(5)
@@ -81,22 +92,41 @@ public actor SQLitePeerStore {
             try await database.writeWithoutTransaction { try $0.execute(sql: "PRAGMA synchronous = FULL") }
             try await database.write(Self.makeTables)
             let moment = now()
-            let peers = try await database.read { try Self.load($0, now: moment) }
+            let (peers, skipped) = try await database.read { try Self.load($0, now: moment) }
+            skippedRows = skipped
             store.restore(peers)
             // What the store did not take, being too old or too much, is removed by the first save.
             for peer in peers { saved[peer.peer] = Saved(revision: 0, seen: 0) }
         } catch {
             throw Self.failure(path, error)
         }
+        if skippedRows > 0 {
+            logger.warning(
+                "rows of the peer store could not be read and are passed over",
+                metadata: ["file": "\(path)", "count": "\(skippedRows)"]
+            )
+        }
     }
 
     /// The peers that the file holds.
     public var savedPeers: Set<PeerID> { Set(saved.keys) }
 
-    /// Writes what has changed since the last call. When it returns, that is on disk.
+    /// Writes what has changed since the last call. When it returns, that is on disk. What it has begun it finishes, also
+    /// when the calling task is cancelled.
     ///
     /// - Throws: `HostError` of code `storageFailed`. Nothing of this call is written then; the next one tries again.
     public func save() async throws {
+        // One after another: what an earlier call has read must not overwrite what a later one has written.
+        let earlier = writing
+        let task = Task {
+            _ = await earlier?.result
+            try await write()
+        }
+        writing = task
+        try await task.value
+    }
+
+    private func write() async throws {
         let peers = store.storedPeers()
         let moment = now()
         let changed = peers.filter { peer in
@@ -108,7 +138,7 @@ public actor SQLitePeerStore {
         do {
             try await database.write { database in
                 for peer in gone { try Self.delete(peer, from: database) }
-                for peer in changed { try Self.write(peer, to: database, now: moment) }
+                for peer in changed { try Self.write(peer, to: database, seen: Self.seen(peer, moment)) }
             }
         } catch {
             throw Self.failure(path, error)
@@ -119,48 +149,83 @@ public actor SQLitePeerStore {
         }
     }
 
-    private static func seen(_ peer: StoredPeer, _ now: Int64) -> Int64 { now - peer.age.components.seconds }
+    /// When the peer was last met with; never before 1970, so that differences of two such times cannot overflow.
+    private static func seen(_ peer: StoredPeer, _ now: Int64) -> Int64 {
+        max(0, max(0, now) - max(0, peer.age.components.seconds))
+    }
 
     /// Saves after changes, until the task is cancelled; then a last time.
+    ///
+    /// A save that fails, because the disk is full for instance, is told in the log, once for each cause, and tried again
+    /// after a second, then after twice as long each time, a minute at most. Nothing is lost meanwhile: what has changed
+    /// waits in the store, and the first save that succeeds writes all of it.
     ///
     /// - Parameters:
     ///   - interval: The least time between two saves.
     ///   - clock: What measures it.
     ///   - onSave: Called after each save.
-    /// - Throws: `HostError` of code `storageFailed`, when a save fails.
+    /// - Throws: `HostError` of code `storageFailed`, when the last save fails: only then changes are lost.
     public func run(
         every interval: Duration = .seconds(1),
         clock: any Clock<Duration> = ContinuousClock(),
         onSave: @escaping @Sendable () async -> Void = {}
     ) async throws {
-        // GRDB gives up the accesses of a cancelled task, and the last save comes when this one is.
-        let saveAll: @Sendable () async throws -> Void = {
-            try await Task { try await self.save() }.value
-            await onSave()
-        }
-        try await withThrowingTaskGroup(of: Void.self) { group in
+        let (wakes, wake) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
+        await withTaskGroup(of: Void.self) { group in
             group.addTask { [store] in
-                for await _ in store.changes() {
-                    try await saveAll()
-                    // Cancelled: the loop ends by itself.
-                    try? await clock.sleep(for: interval)
-                }
+                for await _ in store.changes() { wake.yield() }
             }
             group.addTask {
-                while (try? await clock.sleep(for: .seconds(Self.staleness))) != nil { try await saveAll() }
+                while (try? await clock.sleep(for: .seconds(Self.staleness))) != nil { wake.yield() }
             }
-            try await group.waitForAll()
+            for await _ in wakes {
+                await saveOrTryAgain(clock, onSave)
+                // Cancelled: the loop ends by itself.
+                try? await clock.sleep(for: interval)
+            }
+            group.cancelAll()
         }
-        try await saveAll()
+        try await save()
+        await onSave()
     }
 
-    /// Closes the file. Nothing can be saved after that.
+    /// Saves, as often as it takes, until the task is cancelled.
+    private func saveOrTryAgain(_ clock: any Clock<Duration>, _ onSave: @Sendable () async -> Void) async {
+        var pause: Duration = .seconds(1)
+        while true {
+            do {
+                try await save()
+                if !toldCauses.isEmpty {
+                    toldCauses = []
+                    logger.notice("the peer store is saved again", metadata: ["file": "\(path)"])
+                }
+                return await onSave()
+            } catch {
+                tell(error)
+            }
+            guard (try? await clock.sleep(for: pause)) != nil else { return }
+            pause = min(pause * 2, Self.longestPause)
+        }
+    }
+
+    /// Logs a failure, unless the last save failed for the same reason.
+    private func tell(_ error: any Error) {
+        let cause = (error as? HostError)?.message ?? "\(error)"
+        guard toldCauses.insert(cause).inserted else { return }
+        logger.warning(
+            "the peer store cannot be saved; trying again",
+            metadata: ["file": "\(path)", "error": "\(error)"]
+        )
+    }
+
+    /// Closes the file and lets others have it. Nothing can be saved after that.
     public func close() throws {
         do {
             try database.close()
         } catch {
             throw Self.failure(path, error)
         }
+        lock.release()
     }
 
     private static func failure(_ path: String, _ error: any Error) -> HostError {
@@ -175,104 +240,5 @@ public actor SQLitePeerStore {
             default: "SQLite refuses"
             }
         return HostError(.storageFailed, "the peer store \(path) failed: \(advice)", cause: error)
-    }
-}
-
-// The tables. Addresses have a row each, so that other programs can read them too.
-extension SQLitePeerStore {
-    /// Throws when there is a file that is not ours. It is only read: opening it to write would change it.
-    private static func refuseOthers(_ path: String) async throws {
-        guard access(path, F_OK) == 0 else { return }
-        var configuration = Configuration()
-        configuration.readonly = true
-        configuration.busyMode = .timeout(5)
-        let file = try DatabaseQueue(path: path, configuration: configuration)
-        let (version, application, tables) = try await file.read { database in
-            (
-                try Int.fetchOne(database, sql: "PRAGMA user_version") ?? 0,
-                try Int.fetchOne(database, sql: "PRAGMA application_id") ?? 0,
-                try Int.fetchOne(database, sql: "SELECT count(*) FROM sqlite_master") ?? 0
-            )
-        }
-        try file.close()
-        let isEmpty = tables == 0 && version == 0 && application == 0
-        guard isEmpty || (application == applicationID && version == Self.version) else {
-            throw HostError(
-                .storageFailed,
-                "\(path) is of another program, or of a newer version of this one (\(version)); name another file"
-            )
-        }
-    }
-
-    private static func makeTables(_ database: Database) throws {
-        guard try Int.fetchOne(database, sql: "PRAGMA user_version") != version else { return }
-        try database.execute(
-            sql: """
-                PRAGMA application_id = \(applicationID);
-                PRAGMA user_version = \(Self.version);
-                CREATE TABLE peer (
-                    id BLOB PRIMARY KEY NOT NULL, added INTEGER NOT NULL, seen INTEGER NOT NULL
-                ) WITHOUT ROWID;
-                CREATE TABLE address (
-                    peer BLOB NOT NULL REFERENCES peer (id) ON DELETE CASCADE, position INTEGER NOT NULL,
-                    address BLOB NOT NULL, PRIMARY KEY (peer, position)
-                ) WITHOUT ROWID;
-                """
-        )
-    }
-
-    /// The peers in the file, the newest first. Rows that this version cannot read are passed over.
-    private static func load(_ database: Database, now: Int64) throws -> [StoredPeer] {
-        var peers: [StoredPeer] = []
-        let rows = try Row.fetchCursor(
-            database,
-            sql: "SELECT id, added, seen FROM peer ORDER BY added DESC, seen DESC LIMIT \(peerLimit)"
-        )
-        while let row = try rows.next() {
-            guard let bytes = blob(row, 0), let peer = try? PeerID(bytes: bytes) else { continue }
-            let seen: Int64 = row[2]
-            let age = Duration.seconds(max(0, now.subtractingReportingOverflow(seen).partialValue))
-            peers.append(StoredPeer(peer: peer, addresses: [], isAdded: row[1] == 1, age: age))
-        }
-        for index in peers.indices {
-            let rows = try Row.fetchCursor(
-                database,
-                sql: "SELECT address FROM address WHERE peer = ? ORDER BY position LIMIT \(PeerStore.addressLimit)",
-                arguments: [Data(peers[index].peer.bytes)]
-            )
-            while let row = try rows.next() {
-                guard let bytes = blob(row, 0), let address = try? Multiaddr(bytes: bytes) else { continue }
-                peers[index].addresses.append(address)
-            }
-        }
-        return peers
-    }
-
-    /// Most peers that are read. A store holds fewer, unless the program names more than that.
-    private static let peerLimit = 65536
-
-    private static func write(_ stored: StoredPeer, to database: Database, now: Int64) throws {
-        let id = Data(stored.peer.bytes)
-        try delete(stored.peer, from: database)
-        try database.execute(
-            sql: "INSERT INTO peer (id, added, seen) VALUES (?, ?, ?)",
-            arguments: [id, stored.isAdded ? 1 : 0, seen(stored, now)]
-        )
-        for (position, address) in stored.addresses.enumerated() {
-            try database.execute(
-                sql: "INSERT INTO address (peer, position, address) VALUES (?, ?, ?)",
-                arguments: [id, position, Data(address.bytes)]
-            )
-        }
-    }
-
-    private static func delete(_ peer: PeerID, from database: Database) throws {
-        try database.execute(sql: "DELETE FROM peer WHERE id = ?", arguments: [Data(peer.bytes)])
-    }
-
-    private static func blob(_ row: Row, _ index: Int) -> [UInt8]? {
-        // Nothing longer was ever written.
-        guard case .blob(let data) = (row[index] as DatabaseValue).storage, data.count <= 65536 else { return nil }
-        return Array(data)
     }
 }
