@@ -277,8 +277,10 @@ static int on_path_validation(ngtcp2_conn *conn, uint32_t flags, const ngtcp2_pa
 #endif
   (void)conn;
   (void)flags;
-  (void)path;
   lp2p_conn *self = user_data;
+  if (res == NGTCP2_PATH_VALIDATION_RESULT_SUCCESS) {
+    lp2p_unproved_path_validated(&self->unproved, path);
+  }
   self->events.path_validated(self->owner, res == NGTCP2_PATH_VALIDATION_RESULT_SUCCESS);
   return 0;
 }

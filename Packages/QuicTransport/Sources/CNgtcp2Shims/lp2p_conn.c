@@ -149,6 +149,7 @@ static lp2p_conn *make(const lp2p_config *config, const lp2p_cid *dcid, const lp
   ngtcp2_path_storage path;
   ngtcp2_path_storage_init(&path, local, local_length, remote, remote_length, NULL);
   ngtcp2_path_storage_init(&self->first_path, local, local_length, remote, remote_length, NULL);
+  lp2p_unproved_path_init(&self->unproved, &self->first_path.path);
   self->pins_peer = config->pins_peer;
   ngtcp2_cid peer_cid = lp2p_cid_out(dcid);
   ngtcp2_cid own_cid = lp2p_cid_out(scid);
@@ -235,6 +236,14 @@ lp2p_status lp2p_conn_read(lp2p_conn *self, const void *local, uint32_t local_le
   lp2p_set_current(self);
   int rv = ngtcp2_conn_read_pkt(self->conn, &path, &info, packet, length, now);
   lp2p_set_current(NULL);
+  if (rv == 0 && self->is_server) {
+    const ngtcp2_path *current = ngtcp2_conn_get_path(self->conn);
+    if (self->unproved.is_active || !ngtcp2_path_eq(current, &self->unproved.proved.path)) {
+      uint64_t pto = ngtcp2_conn_get_pto(self->conn);
+      uint64_t patience = 3 * (pto > NGTCP2_SECONDS ? pto : NGTCP2_SECONDS);
+      lp2p_unproved_path_received(&self->unproved, &path, current, length, patience, now);
+    }
+  }
   if (rv != 0 && self->violation != 0) {
     return LP2P_GUARD_VIOLATION;
   }
@@ -253,6 +262,7 @@ static lp2p_written written(lp2p_conn *self, ngtcp2_ssize n, int64_t accepted, u
   }
   result.length = (size_t)n;
   if (n > 0) {
+    lp2p_unproved_path_sent(&self->unproved, &self->written_path.path, (size_t)n);
     if (!self->has_batch_path) {
       ngtcp2_path_copy(&self->batch_path.path, &self->written_path.path);
       self->has_batch_path = 1;
@@ -275,6 +285,7 @@ lp2p_written lp2p_conn_write(lp2p_conn *self, uint8_t *destination, size_t capac
     flags |= NGTCP2_WRITE_STREAM_FLAG_MORE;
   }
   now = lp2p_clamp(self, now);
+  capacity = lp2p_unproved_path_room(&self->unproved, capacity, now);
   lp2p_set_current(self);
   ngtcp2_ssize n =
       ngtcp2_conn_writev_stream(self->conn, &self->written_path.path, &info, destination, capacity, &accepted, flags,
@@ -290,6 +301,7 @@ lp2p_written lp2p_conn_write_datagram(lp2p_conn *self, uint8_t *destination, siz
   /* An empty datagram is no vector: the library asserts that none is empty. */
   ngtcp2_vec vector = {.base = (uint8_t *)data, .len = length};
   now = lp2p_clamp(self, now);
+  capacity = lp2p_unproved_path_room(&self->unproved, capacity, now);
   lp2p_set_current(self);
   ngtcp2_ssize n =
       ngtcp2_conn_writev_datagram(self->conn, &self->written_path.path, &info, destination, capacity, &accepted,

@@ -3,6 +3,7 @@
 
 #include "lp2p_compat.h"
 #include "lp2p_conn.h"
+#include "lp2p_unproved_path.h"
 
 struct lp2p_conn {
   /// What GnuTLS's session pointer points to; the helper library's hooks find the connection by it.
@@ -41,6 +42,7 @@ struct lp2p_conn {
   /// The first path. With `pins_peer` set the peer's end stays there; on ngtcp2 0.x both ends do (guard (e)).
   ngtcp2_path_storage first_path;
   uint8_t pins_peer;
+  lp2p_unproved_path unproved;
 };
 
 /// The callbacks of a connection, complete.

@@ -50,9 +50,15 @@ private final class RandomScenario {
                 let open = connection.streams.filter { !$0.isClosed }.map(\.id.description).joined(separator: " ")
                 simulation.fail(
                     "\(connection.label) is not done: up \(connection.isUp), streams \(open), waiting \(connection.waiting.count)"
+                        + ", \(connection.node.settings.configuration.congestionControl), \(path(of: connection))"
                 )
             }
         }
+    }
+
+    private func path(of connection: SimulatedConnection) -> String {
+        guard let path = connection.core?.pathStatistics else { return "no path" }
+        return "\(path.bytesInFlight) of \(path.congestionWindow) bytes in flight, \(path.smoothedRoundTrip) round trip"
     }
 
     private var isAllDone: Bool {
@@ -219,7 +225,18 @@ private final class RandomScenario {
     private func planClose(of connection: SimulatedConnection) {
         let code = UInt64(generator.pick(0...0xffff))
         simulation.after(.milliseconds(generator.pick(0...3000))) { [self, unowned connection] in
+            excuseLostClose(of: connection)
             simulation.close(connection, code: code, reason: "by chance")
+        }
+    }
+
+    /// Where packets are lost the word of the close can be, too. Then the other side has streams open and learns of it late: by
+    /// a reset when it sends something, by silence when it waits.
+    private func excuseLostClose(of connection: SimulatedConnection) {
+        guard simulation.isImpaired, let peer = connection.handshake?.peer.peerID else { return }
+        let here = connection.node.identity.peerID
+        for other in everyone where other.node.identity.peerID == peer && other.handshake?.peer.peerID == here {
+            other.allowed.formUnion([.idleTimeout, .statelessReset])
         }
     }
 
@@ -233,8 +250,10 @@ private final class RandomScenario {
             let isPort = generator.chance(0.5)
             simulation.after(.milliseconds(generator.pick(100...8000))) { [self] in
                 guard client.isPresent else { return }
-                // A client whose address changes before the server has answered is a new one to it.
-                for connection in client.connections where connection.handshake == nil { connection.mayEndEarly = true }
+                // A client whose address changes before the server has its last message is a new one to it.
+                for connection in client.connections where connection.confirmedAt == nil {
+                    connection.mayEndEarly = true
+                }
                 excuseSilence(of: client)
                 if isPort { simulation.rebindPort(of: client) } else { simulation.rebindAddress(of: client) }
             }

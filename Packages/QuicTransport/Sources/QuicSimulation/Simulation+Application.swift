@@ -214,8 +214,21 @@ extension Simulation {
     private func judge(_ end: ConnectionTermination, of connection: SimulatedConnection) {
         if connection.mayEndEarly || connection.allowed.contains(end.cause) { return }
         if end.cause == .application, connection.closedByUs || end.byPeer { return }
-        if isImpaired, isExcused(end, connection) { return }
+        if isInOrder(end, connection) || isImpaired && isExcused(end, connection) { return }
         fail("\(connection.label) ended with \(end.cause) (\(end.error)), which nothing calls for")
+    }
+
+    /// Whether a connection ended as the protocol has it where nothing went wrong: idle for long enough, with nothing left to
+    /// do and without keep-alive; or a server's, opened by a client's first packet that was sent again before the answer
+    /// came, or before the Retry with whose token the client then went on elsewhere.
+    private func isInOrder(_ end: ConnectionTermination, _ connection: SimulatedConnection) -> Bool {
+        switch end.cause {
+        case .idleTimeout:
+            connection.isSettled && connection.handshake != nil
+                && connection.node.settings.configuration.keepAliveInterval == nil
+        case .handshakeTimeout: connection.isServer && connection.handshake == nil
+        default: false
+        }
     }
 
     /// Where packets are lost, the other side's close can be, too: then a connection on which nothing was to be done any more

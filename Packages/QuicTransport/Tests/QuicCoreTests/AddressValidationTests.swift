@@ -144,13 +144,21 @@ import Testing
     @Test func aTokenThatIsAlteredOrOldIsRefused() throws {
         let (client, server, network) = try pair(.always)
         let packets = try answeredRetry(client, server, network)
-        let range = try #require(try parse(packets[0].bytes, idLength: 8).tokenRange)
+        let header = try parse(packets[0].bytes, idLength: 8)
+        let range = try #require(header.tokenRange)
+        let id = try #require(header.destinationID?.bytes)
         for offset in stride(from: range.lowerBound + 1, to: range.upperBound, by: 7) {
             var bytes = packets[0].bytes
             bytes[offset] ^= 1
+            let altered = try ClientHello.captured().initial(to: id, token: Array(bytes[range]))
+            network.deliver(altered, to: server, from: client.address)
+            let reply = try #require(network.inFlight.popLast()?.bytes)
+            #expect(try closeCode(reply, original: altered) == QuicErrorCode.invalidToken.rawValue)
+            // Damage on the way breaks the packet's seal, too: it must not end the handshake of an honest client.
             network.deliver(bytes, to: server, from: client.address)
-            #expect(network.inFlight.popLast() != nil)
+            #expect(network.inFlight.isEmpty)
         }
+        #expect(server.endpoint.statistics.malformed > 0)
         #expect(server.endpoint.connectionCount == 0)
         network.now += AddressTokens.retryLifetime
         network.deliver(packets[0].bytes, to: server, from: client.address)

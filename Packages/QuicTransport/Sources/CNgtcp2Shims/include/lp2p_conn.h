@@ -367,6 +367,10 @@ int lp2p_check_address_token(const lp2p_accept *accept, const lp2p_token_context
 /// Has a server send a token in a NEW_TOKEN frame. The token is copied.
 lp2p_status lp2p_conn_submit_token(lp2p_conn *conn, const uint8_t *token, size_t length);
 
+/// Whether a version 1 Initial of at most 1,500 bytes opens under its keys: a client wrote it and nothing damaged it on the
+/// way. Opens it by itself, for those who get no connection.
+int lp2p_initial_is_intact(const uint8_t *packet, size_t length);
+
 /// Writes a CONNECTION_CLOSE in an Initial packet in answer to a refused client. Returns the length, 0 on failure.
 size_t lp2p_write_refusal(uint8_t *destination, size_t capacity, const lp2p_accept *accept, uint64_t code);
 

@@ -18,7 +18,7 @@ extension EndpointCore {
         switch proof {
         case .invalid:
             statistics.invalidTokens += 1
-            return refuse(&request, .invalidToken, now: now)
+            return refuse(datagram, &request, .invalidToken, now: now)
         case .none:
             if mustProveAddress(source, now: now) { return retry(request, to: remote, now: now) }
         case .retry, .earlierConnection: statistics.validatedByToken += 1
@@ -32,7 +32,7 @@ extension EndpointCore {
         }
         guard budget.take() else {
             statistics.rejected += 1
-            return refuse(&request, .connectionRefused, now: now)
+            return refuse(datagram, &request, .connectionRefused, now: now)
         }
         let core: ConnectionCore
         do {
@@ -131,8 +131,18 @@ extension EndpointCore {
     }
 
     /// Turns a client away in one small packet (RFC 9000 §5.2.2). It is less than a quarter of the Initial it answers.
-    private func refuse(_ request: inout lp2p_accept, _ code: QuicErrorCode, now: UInt64) -> Outcome {
+    ///
+    /// Only what a client wrote is answered: an Initial that was damaged on the way, perhaps in its token, would end a
+    /// handshake that the next copy completes (RFC 9000 §8.1.2 asks for one that is otherwise valid).
+    private func refuse(
+        _ datagram: UnsafeRawBufferPointer,
+        _ request: inout lp2p_accept,
+        _ code: QuicErrorCode,
+        now: UInt64
+    ) -> Outcome {
         guard replyBudget.take(now: now) else { return drop(.rationed) }
+        let bytes = datagram.baseAddress?.assumingMemoryBound(to: UInt8.self)
+        guard lp2p_initial_is_intact(bytes, datagram.count) != 0 else { return drop(.malformed) }
         var packet = [UInt8](repeating: 0, count: 256)
         let length = packet.withUnsafeMutableBufferPointer {
             lp2p_write_refusal($0.baseAddress, $0.count, &request, code.rawValue)
