@@ -131,7 +131,9 @@ static int configure(int fd, int family, const struct cquic_socket_options *opti
                      struct cquic_socket_features *features) {
     int status;
     if (family == 6 && (status = set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, options->v6_only ? 1 : 0)) != 0) return status;
-    if (options->reuse_port && (status = set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1)) != 0) return status;
+    if (options->port_sharing == CQUIC_PORT_FURTHER && (status = set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1)) != 0) {
+        return status;
+    }
 #ifdef __linux__
     set_buffer(fd, SO_RCVBUF, SO_RCVBUFFORCE, options->receive_buffer);
     set_buffer(fd, SO_SNDBUF, SO_SNDBUFFORCE, options->send_buffer);
@@ -175,6 +177,7 @@ int cquic_socket_open(const struct cquic_addr *local, const struct cquic_socket_
     if (fd < 0) return -errno;
     int status = configure(fd, local->family, options, features);
     if (status == 0 && bind(fd, &any.sa, length) != 0) status = -errno;
+    if (status == 0 && options->port_sharing == CQUIC_PORT_FIRST) status = set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1);
     if (status != 0) {
         close(fd);
         return status;

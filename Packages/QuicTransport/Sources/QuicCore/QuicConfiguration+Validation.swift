@@ -146,6 +146,7 @@ extension QuicConfiguration.UDP {
             "udp.initialPayloadSize",
             "must be between 1200 (RFC 9000 §14) and \(largest) bytes (1500, or udp.maxPayloadSize where that is larger)"
         )
+        try require((1...256).contains(loops), "udp.loops", "must be between 1 and 256")
         if let sendBufferSize { try requireSocketBuffer(sendBufferSize, "udp.sendBufferSize") }
         if let receiveBufferSize { try requireSocketBuffer(receiveBufferSize, "udp.receiveBufferSize") }
     }

@@ -230,6 +230,14 @@ extension QuicConfiguration {
         /// asked for. 7 MiB, as other implementations ask for: what arrives while the loop is busy must fit.
         public var receiveBufferSize: Int? = 7 << 20
 
+        /// How many event loops serve a listener, each with a socket of its own on the same port (`SO_REUSEPORT`), 1 to
+        /// 256; no more than the transport's event loop group has. 1. With several, the handshakes and the transfers of many peers
+        /// use several cores: on Linux the kernel spreads the peers among the sockets by their addresses. A peer stays with
+        /// the loop that accepted it, which the connection IDs name; what comes to another one later, because the peer moved,
+        /// is handed over. So are most of the answers to dials that leave from the listener's port, which costs such
+        /// connections some throughput. Other programs of the same user can join the port then: the system allows it.
+        public var loops = 1
+
         /// Makes the default settings.
         public init() {}
     }

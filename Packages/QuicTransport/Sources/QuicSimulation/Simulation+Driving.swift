@@ -19,6 +19,8 @@ extension Simulation {
             node.onAccept?(connection)
             service(connection)
         case .reply(let bytes): bytes.withUnsafeBytes { send($0, from: node, local: local, to: datagram.from, ecn: 0) }
+        // Every endpoint here has its addresses alone.
+        case .elsewhere(let owner): fail("\(node.name) has no endpoint \(owner)")
         case .dropped(let reason): network.tell("\(node.name) drops it: \(reason)")
         }
     }

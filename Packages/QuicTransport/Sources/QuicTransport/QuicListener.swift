@@ -4,7 +4,7 @@ public import NetStream
 public import QuicCore
 internal import Synchronization
 
-/// Listens on one UDP socket.
+/// Listens on one UDP port, with a socket for each event loop that `QuicConfiguration.UDP.loops` asks for.
 ///
 /// Connections come up only when their handshake is done and the peer verified. At most
 /// `QuicConfiguration.Endpoint.acceptQueueLimit` wait to be taken; the next one is closed with "resource limit".
@@ -13,25 +13,57 @@ public final class QuicListener: Listener {
     public let addresses: [Multiaddr]
 
     private let queue: AsyncQueue<QuicConnection>
-    private let eventLoop: any EventLoop
-    private let driver: NIOLoopBound<EndpointDriver>
-    private let isOpen = Mutex(true)
+    /// The drivers, for the tests.
+    let loops: [NIOLoopBound<EndpointDriver>]
+    private let state: Mutex<State>
 
-    init(driver: EndpointDriver, addresses: [Multiaddr]) {
-        self.addresses = addresses
-        eventLoop = driver.eventLoop
-        self.driver = NIOLoopBound(driver, eventLoop: driver.eventLoop)
-        let queue = AsyncQueue<QuicConnection>(capacity: driver.configuration.endpoint.acceptQueueLimit)
-        self.queue = queue
-        driver.accept { queue.offer($0) }
-        driver.onLost = { [weak self] in
-            self?.isOpen.withLock { $0 = false }
-            queue.close(.socketLost)
+    private struct State {
+        var isOpen = true
+        /// The sockets that the system has not taken away.
+        var sockets: Int
+    }
+
+    init(loops: [NIOLoopBound<EndpointDriver>], address: Multiaddr, acceptQueueLimit: Int) {
+        addresses = [address]
+        self.loops = loops
+        queue = AsyncQueue(capacity: acceptQueueLimit)
+        state = Mutex(State(sockets: loops.count))
+    }
+
+    /// Lets all loops accept.
+    func start() async {
+        let queue = queue
+        _ = await onEachLoop { driver in
+            driver.accept { queue.offer($0) }
+            driver.onLost = { [weak self] in self?.lostSocket() }
         }
     }
 
+    /// The system has taken the socket of one loop away. The others go on, and get what came to it; the last one is the end.
+    private func lostSocket() {
+        let isOver = state.withLock { state in
+            state.sockets -= 1
+            if state.sockets <= 0 { state.isOpen = false }
+            return state.sockets <= 0
+        }
+        if isOver { queue.close(.socketLost) }
+    }
+
+    private func onEachLoop<Result: Sendable>(
+        _ body: @escaping @Sendable (EndpointDriver) -> Result
+    ) async -> [Result] {
+        var results: [Result] = []
+        for loop in loops {
+            let result = await withCheckedContinuation { continuation in
+                loop.eventLoop.execute { continuation.resume(returning: body(loop.value)) }
+            }
+            results.append(result)
+        }
+        return results
+    }
+
     /// Whether the listener accepts connections.
-    public var isListening: Bool { isOpen.withLock { $0 } }
+    public var isListening: Bool { state.withLock { $0.isOpen } }
 
     /// Waits for the next connection.
     ///
@@ -53,33 +85,27 @@ public final class QuicListener: Listener {
     /// are closed. Idempotent.
     public func close() async {
         guard
-            isOpen.withLock({ isOpen in
-                defer { isOpen = false }; return isOpen
+            state.withLock({ state in
+                defer { state.isOpen = false }; return state.isOpen
             })
         else { return }
-        let driver = driver
-        await withCheckedContinuation { continuation in
-            eventLoop.execute {
-                driver.value.stopAccepting()
-                driver.value.closeWhenIdle()
-                continuation.resume()
-            }
-        }
+        // All of them before the first socket is gone: its peers' datagrams come to the others then.
+        _ = await onEachLoop { $0.stopAccepting() }
+        _ = await onEachLoop { $0.closeWhenIdle() }
         for connection in queue.close(.listenerClosed) {
             await connection.close(code: .shutdown, reason: "the listener was closed")
         }
     }
 
-    /// Counters of the listener's socket.
+    /// Counters of the listener's sockets together.
     public func statistics() async -> QuicTransportStatistics {
-        let driver = driver
-        return await withCheckedContinuation { continuation in
-            eventLoop.execute { continuation.resume(returning: driver.value.counts) }
-        }
+        await statisticsOfLoops().reduce(into: QuicTransportStatistics()) { $0.add($1) }
     }
 
-    /// The listener's driver, for the transport.
-    var endpoint: NIOLoopBound<EndpointDriver> { driver }
+    /// Counters of the listener's sockets, one for each event loop. They tell how evenly the kernel spreads the peers.
+    public func statisticsOfLoops() async -> [QuicTransportStatistics] {
+        await onEachLoop { $0.counts }
+    }
 }
 
 extension QuicError {

@@ -188,6 +188,9 @@ public final class QuicTransport: Transport {
         await sockets.statistics()
     }
 
+    /// How many sockets listen, for the tests.
+    var listeningSockets: Int { sockets.listeningCount }
+
     /// Closes every listener and connection with the shutdown code, and every socket. Idempotent; the transport cannot be
     /// used again.
     public func close() async {

@@ -26,6 +26,12 @@ public struct QuicTransportStatistics: Sendable, Hashable {
     public var statelessResetsReceived: UInt64 = 0
     /// Packets that were routed by their address, because they bore no connection ID of ours: stateless resets.
     public var fallbackRoutings: UInt64 = 0
+    /// Datagrams that the kernel gave to the socket of another event loop than their connection's, and that were handed
+    /// to that loop: after a peer has moved, or on connections dialed from a listener's port. Only with several
+    /// `QuicConfiguration.UDP.loops`.
+    public var passedBetweenLoops: UInt64 = 0
+    /// Those of them that were lost because that loop could not keep up, or had closed.
+    public var lostBetweenLoops: UInt64 = 0
     /// Datagrams that cannot be read: their header, or an Initial that does not decrypt.
     public var invalidPackets: UInt64 = 0
     /// Datagrams dropped, whatever the reason.
@@ -53,6 +59,8 @@ public struct QuicTransportStatistics: Sendable, Hashable {
         statelessResets += other.statelessResets
         statelessResetsReceived += other.statelessResetsReceived
         fallbackRoutings += other.fallbackRoutings
+        passedBetweenLoops += other.passedBetweenLoops
+        lostBetweenLoops += other.lostBetweenLoops
         invalidPackets += other.invalidPackets
         dropped += other.dropped
         bytesReceived += other.bytesReceived
@@ -80,6 +88,8 @@ extension EndpointDriver {
             statelessResets: routing.statelessResets,
             statelessResetsReceived: routing.statelessResetsReceived,
             fallbackRoutings: core.registry.statistics.fallbackRoutings,
+            passedBetweenLoops: passing.passedOn,
+            lostBetweenLoops: passing.lost,
             invalidPackets: routing.malformed + UInt64(socket.emptyDatagrams + socket.unreadableDatagrams),
             dropped: routing.dropped,
             bytesReceived: UInt64(socket.bytesReceived),

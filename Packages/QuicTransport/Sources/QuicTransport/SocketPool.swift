@@ -7,29 +7,32 @@ internal import PeerID
 internal import QuicCore
 internal import Synchronization
 
-#if canImport(Glibc)
-internal import Glibc
-#elseif canImport(Musl)
-internal import Musl
-#endif
-
-/// The sockets of a transport: one for each listener, and one for dials of each address family where no listener fits.
+/// The sockets of a transport: one for each event loop of each listener, and one for dials of each address family where no listener fits.
 final class SocketPool: Sendable {
-    private let configuration: QuicConfiguration
-    private let tls: TLSContext
-    private let group: any EventLoopGroup
+    let configuration: QuicConfiguration
+    let tls: TLSContext
+    let group: any EventLoopGroup
     private let logger: Logger
-    private let metrics = TransportMetrics()
+    let metrics = TransportMetrics()
     /// Counts the connections of all sockets.
-    private let budget: ConnectionBudget
-    private let qlogs: QlogDirectory?
+    let budget: ConnectionBudget
+    let qlogs: QlogDirectory?
     private let state = Mutex(State())
 
     private struct Listening: Sendable {
         var address: NetworkAddress
-        var endpoint: NIOLoopBound<EndpointDriver>
-        var eventLoop: any EventLoop
+        /// The sockets that are open, by the number of their loop.
+        var loops: [Int: NIOLoopBound<EndpointDriver>]
         weak var listener: QuicListener?
+        /// Dials take the loops in turn.
+        var nextDial = 0
+
+        mutating func takeLoop() -> NIOLoopBound<EndpointDriver>? {
+            let open = loops.keys.sorted()
+            guard !open.isEmpty else { return nil }
+            nextDial += 1
+            return loops[open[nextDial % open.count]]
+        }
     }
 
     private struct State {
@@ -49,51 +52,6 @@ final class SocketPool: Sendable {
         budget = ConnectionBudget(limit: configuration.endpoint.maxConnections)
     }
 
-    // MARK: opening
-
-    /// Opens a socket with its driver.
-    private func open(_ address: NetworkAddress) -> EventLoopFuture<NIOLoopBound<EndpointDriver>> {
-        let eventLoop = group.next()
-        let options = UDPSocketOptions(configuration.udp)
-        let ready = qlogs?.prepare(on: eventLoop) ?? eventLoop.makeSucceededVoidFuture()
-        return ready.flatMap { [configuration, tls, metrics, budget, qlogs] in
-            UDPEndpoint.bind(to: address, options: options, on: eventLoop).flatMapThrowing { socket in
-                let core = EndpointCore(
-                    configuration: configuration,
-                    tls: tls,
-                    identifiers: try Self.identifiers(configuration, boundTo: socket.value.localAddress),
-                    budget: budget,
-                    epoch: Self.clockEpoch()
-                )
-                if let qlogs { core.makeQlogSink = { qlogs.sink(original: $0, isServer: $1) } }
-                let driver = EndpointDriver(socket: socket.value, core: core, metrics: metrics)
-                driver.start()
-                return NIOLoopBound(driver, eventLoop: eventLoop)
-            }
-        }
-    }
-
-    /// The time of day at which the clock of the event loops stood at 0, in nanoseconds since 1970.
-    private static func clockEpoch() -> UInt64 {
-        var time = timespec()
-        clock_gettime(CLOCK_REALTIME, &time)
-        let now = UInt64(clamping: time.tv_sec) &* 1_000_000_000 &+ UInt64(clamping: time.tv_nsec)
-        return now &- NIODeadline.now().uptimeNanoseconds
-    }
-
-    /// Each socket has a key of its own. With one key for all, a datagram for a connection of one socket that is sent to
-    /// another would be answered with the token that ends the connection (RFC 9000 §21.11).
-    private static func identifiers(
-        _ configuration: QuicConfiguration,
-        boundTo address: NetworkAddress
-    ) throws(QuicError) -> ServerConnectionIDs {
-        guard let key = configuration.endpoint.statelessResetKey else {
-            var random = SystemRandomNumberGenerator()
-            return try ServerConnectionIDs(staticKey: ServerConnectionIDs.randomKey(using: &random), owner: 0)
-        }
-        return try ServerConnectionIDs(staticKey: key, purpose: "socket \(address)", owner: 0)
-    }
-
     private func checkOpen() throws(QuicError) {
         if state.withLock({ $0.isClosed }) { throw .transportClosed }
     }
@@ -102,40 +60,49 @@ final class SocketPool: Sendable {
 
     func listen(on local: NetworkAddress, as address: Multiaddr) async throws(QuicError) -> QuicListener {
         try checkOpen()
-        let bound: NIOLoopBound<EndpointDriver>
+        let loops: [NIOLoopBound<EndpointDriver>]
+        let actual: NetworkAddress
         do {
-            bound = try await open(local).get()
+            loops = try await openForListening(local)
+            let first = loops[0]
+            actual = try await first.eventLoop.submit { first.value.localAddress }.get()
         } catch {
             throw QuicError(.listen, "cannot listen on \(address): \(error)", cause: error)
         }
-        let eventLoop = bound.eventLoop
-        let (listener, actual) = await withCheckedContinuation { continuation in
-            eventLoop.execute {
-                let driver = bound.value
-                let actual = driver.localAddress
-                let listener = QuicListener(driver: driver, addresses: [actual.quicAddress(version: .v1)])
-                continuation.resume(returning: (listener, actual))
-            }
-        }
-        let entry = Listening(address: actual, endpoint: bound, eventLoop: eventLoop, listener: listener)
+        let listener = QuicListener(
+            loops: loops,
+            address: actual.quicAddress(version: .v1),
+            acceptQueueLimit: configuration.endpoint.acceptQueueLimit
+        )
+        let entry = Listening(
+            address: actual,
+            loops: Dictionary(uniqueKeysWithValues: loops.enumerated().map { ($0, $1) }),
+            listener: listener
+        )
         let isClosed = state.withLock { state in
             if !state.isClosed { state.listening.append(entry) }
             return state.isClosed
         }
         if isClosed {
-            eventLoop.execute { bound.value.closeSocket() }
+            for loop in loops { loop.eventLoop.execute { loop.value.closeSocket() } }
             throw .transportClosed
         }
-        eventLoop.execute {
-            bound.value.onClosed = { [weak self] in self?.forget(actual, $0) }
+        for (number, loop) in loops.enumerated() {
+            loop.eventLoop.execute {
+                loop.value.onClosed = { [weak self] in self?.forget(actual, number, $0) }
+            }
         }
-        logger.debug("listening", metadata: ["address": "\(actual)"])
+        await listener.start()
+        logger.debug("listening", metadata: ["address": "\(actual)", "loops": "\(loops.count)"])
         return listener
     }
 
-    private func forget(_ address: NetworkAddress, _ counts: QuicTransportStatistics) {
+    private func forget(_ address: NetworkAddress, _ number: Int, _ counts: QuicTransportStatistics) {
         state.withLock { state in
-            state.listening.removeAll { $0.address == address }
+            if let index = state.listening.firstIndex(where: { $0.address == address && $0.loops[number] != nil }) {
+                state.listening[index].loops[number] = nil
+                if state.listening[index].loops.isEmpty { state.listening.remove(at: index) }
+            }
             state.past.add(counts)
         }
     }
@@ -187,8 +154,10 @@ final class SocketPool: Sendable {
         let (ready, promise) = state.withLock {
             state -> (EventLoopFuture<NIOLoopBound<EndpointDriver>>, EventLoopPromise<NIOLoopBound<EndpointDriver>>?) in
             if state.isClosed { return (group.any().makeFailedFuture(QuicError.transportClosed), nil) }
-            if let entry = state.listening.first(where: { $0.address.reaches(remote) }) {
-                return (entry.eventLoop.makeSucceededFuture(entry.endpoint), nil)
+            if let index = state.listening.firstIndex(where: { $0.address.reaches(remote) }),
+                let loop = state.listening[index].takeLoop()
+            {
+                return (loop.eventLoop.makeSucceededFuture(loop), nil)
             }
             if let existing = state.dialing[remote.family] { return (existing, nil) }
             let promise = group.next().makePromise(of: NIOLoopBound<EndpointDriver>.self)
@@ -227,10 +196,13 @@ final class SocketPool: Sendable {
 
     // MARK: counting
 
+    /// How many sockets belong to listeners.
+    var listeningCount: Int { state.withLock { $0.listening.reduce(0) { $0 + $1.loops.count } } }
+
     /// What all sockets have counted, those that are closed included.
     func statistics() async -> QuicTransportStatistics {
         let (past, listening, dialing) = state.withLock { state in
-            (state.past, state.listening.map(\.endpoint), Array(state.dialing.values))
+            (state.past, state.listening.flatMap(\.loops.values), Array(state.dialing.values))
         }
         var total = past
         var endpoints = listening
@@ -258,7 +230,7 @@ final class SocketPool: Sendable {
             return (state.listening, Array(state.dialing.values))
         }
         for entry in listening { await entry.listener?.close() }
-        var endpoints = listening.map(\.endpoint)
+        var endpoints = listening.flatMap(\.loops.values)
         for future in dialing {
             if let endpoint = try? await future.get() { endpoints.append(endpoint) }
         }

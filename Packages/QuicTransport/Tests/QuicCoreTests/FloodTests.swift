@@ -50,7 +50,7 @@ import Testing
         // And all of it is forgotten.
         network.run(seconds: 60)
         #expect(server.endpoint.halfOpenCount == 0)
-        #expect(server.endpoint.halfOpenBySource.isEmpty)
+        #expect(server.endpoint.group.halfOpenBySource.isEmpty)
         #expect(server.endpoint.originalIDs.count <= 1)
         #expect(server.endpoint.connectionCount == 1)
     }

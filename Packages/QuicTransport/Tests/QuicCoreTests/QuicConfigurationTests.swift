@@ -52,6 +52,8 @@ import Testing
             ),
             ("timeouts.idle", { $0.timeouts.idle = .seconds(Int64.max) }),
             ("timeouts.close", { $0.timeouts.close = .zero }),
+            ("udp.loops", { $0.udp.loops = 0 }),
+            ("udp.loops", { $0.udp.loops = 257 }),
             ("timeouts.streamOpen", { $0.timeouts.streamOpen = .zero }),
             ("timeouts.streamAccept", { $0.timeouts.streamAccept = .zero }),
             ("timeouts.streamRead", { $0.timeouts.streamRead = .zero }),

@@ -90,7 +90,7 @@ import Testing
         let (dialed, _) = try await connect(client, to: listener)
         let stream = try await dialed.openQuicStream()
         // The server's socket goes away without a word, as when its process is killed.
-        let endpoint = listener.endpoint
+        let endpoint = listener.loops[0]
         try await endpoint.eventLoop.submit { endpoint.value.closeSocket() }.get()
         let server = try transport(identity) { $0.endpoint.statelessResetKey = key }
         _ = try await server.listenQuic(on: address)

@@ -269,7 +269,7 @@ struct QuicPair: Sendable {
         let stream = try await dialed.openQuicStream()
         try await stream.write([1])
         // The server's socket goes away without a word, as when its process is killed.
-        let endpoint = listener.endpoint
+        let endpoint = listener.loops[0]
         try await endpoint.eventLoop.submit { endpoint.value.closeSocket() }.get()
         let clock = ContinuousClock()
         let start = clock.now
@@ -357,7 +357,7 @@ struct SeededGenerator: RandomNumberGenerator {
         // Nobody keeps the listener: its queue is not closed by it.
         let listen: () async throws -> (Multiaddr, Witness) = {
             let listener = try await server.listenQuic(on: "/ip4/127.0.0.1/udp/0/quic-v1")
-            return (listener.addresses[0].withPeerID(server.localPeer), try await Witness(listener.endpoint))
+            return (listener.addresses[0].withPeerID(server.localPeer), try await Witness(listener.loops[0]))
         }
         let (address, witness) = try await listen()
         let dialed = try await client.dialQuic(address)

@@ -18,13 +18,17 @@ struct cquic_addr {
     uint8_t family;
 };
 
+/* Whether several sockets share the port, among which the kernel spreads what arrives by the addresses of both ends. The
+ * first one is bound alone, so that a port in use is found out, and lets the others in afterwards. */
+enum cquic_port_sharing { CQUIC_PORT_ALONE, CQUIC_PORT_FIRST, CQUIC_PORT_FURTHER };
+
 struct cquic_socket_options {
     int receive_buffer; /* bytes; 0 keeps the system's value */
     int send_buffer;    /* bytes; 0 keeps the system's value */
     int no_gso;         /* never send several datagrams in one call */
     int no_gro;         /* never receive several datagrams in one piece */
     int v6_only;        /* an IPv6 socket refuses IPv4 */
-    int reuse_port;     /* several sockets may share the port */
+    enum cquic_port_sharing port_sharing;
 };
 
 /* What the socket can do, found out when it was opened. */

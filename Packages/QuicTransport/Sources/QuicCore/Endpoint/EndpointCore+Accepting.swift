@@ -20,17 +20,15 @@ extension EndpointCore {
             statistics.invalidTokens += 1
             return refuse(datagram, &request, .invalidToken, now: now)
         case .none:
-            if mustProveAddress(source, now: now) { return retry(request, to: remote, now: now) }
+            if group.mustProveAddress(source, now: now) { return retry(request, to: remote, now: now) }
         case .retry, .earlierConnection: statistics.validatedByToken += 1
         }
-        let limits = configuration.endpoint
-        guard halfOpen.count < limits.maxHalfOpen,
-            halfOpenBySource[source, default: 0] < limits.maxHalfOpenPerSource
-        else {
+        guard group.takeHalfOpen(source) else {
             statistics.rejected += 1
             return drop(.limited)
         }
         guard budget.take() else {
+            group.giveBackHalfOpen(source)
             statistics.rejected += 1
             return refuse(datagram, &request, .connectionRefused, now: now)
         }
@@ -39,11 +37,11 @@ extension EndpointCore {
             core = try makeServer(request, proof, from: remote, to: local, now: now)
         } catch {
             budget.giveBack()
+            group.giveBackHalfOpen(source)
             statistics.rejected += 1
             return drop(.limited)
         }
         halfOpen[core.handle] = source
-        halfOpenBySource[source, default: 0] += 1
         core.receive(datagram, from: remote, to: local, ecn: ecn, now: now)
         // What does not decrypt never was an Initial.
         if core.isFinished {
@@ -54,22 +52,6 @@ extension EndpointCore {
     }
 
     // MARK: validating addresses
-
-    /// Whether a client without a valid token has to show first that it receives what is sent to its address.
-    ///
-    /// Above half of either limit on half-open handshakes it has to: whoever makes addresses up can take one half of the
-    /// places, and the other half is left for those who are where they say.
-    private func mustProveAddress(_ source: NetworkAddress.Source, now: UInt64) -> Bool {
-        let limits = configuration.endpoint
-        switch limits.retry {
-        case .never: return false
-        case .always: return true
-        case .aboveRate:
-            if halfOpen.count >= (limits.maxHalfOpen + 1) / 2 { return true }
-            if halfOpenBySource[source, default: 0] >= (limits.maxHalfOpenPerSource + 1) / 2 { return true }
-            return !handshakeRate.take(now: now)
-        }
-    }
 
     /// Asks for proof, and remembers nothing. Not rationed: a Retry is a tenth of what it answers, and with a ration the
     /// peer that is real would hardly get one of them in a flood.
@@ -140,7 +122,7 @@ extension EndpointCore {
         _ code: QuicErrorCode,
         now: UInt64
     ) -> Outcome {
-        guard replyBudget.take(now: now) else { return drop(.rationed) }
+        guard group.takeReply(now: now) else { return drop(.rationed) }
         let bytes = datagram.baseAddress?.assumingMemoryBound(to: UInt8.self)
         guard lp2p_initial_is_intact(bytes, datagram.count) != 0 else { return drop(.malformed) }
         var packet = [UInt8](repeating: 0, count: 256)

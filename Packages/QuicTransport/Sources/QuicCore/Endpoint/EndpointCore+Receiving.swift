@@ -9,6 +9,7 @@ extension EndpointCore {
     ///   - local: Where it arrived.
     ///   - ecn: The two ECN bits of the IP header.
     ///   - mayOpen: Whether it may open a connection where it arrived; ``acceptsConnections`` has to be set too.
+    ///   - isPassedOn: Whether another endpoint of the group has said that it belongs here.
     ///   - now: The time in nanoseconds.
     public func receive(
         _ datagram: UnsafeRawBufferPointer,
@@ -16,6 +17,7 @@ extension EndpointCore {
         to local: NetworkAddress,
         ecn: UInt8,
         mayOpen: Bool = true,
+        isPassedOn: Bool = false,
         now: UInt64
     ) -> Outcome {
         lastReceived = now
@@ -39,6 +41,12 @@ extension EndpointCore {
         if let id = header.destinationID, let core = owner(of: id, isInitial: header.mayBearInitialID) {
             core.receive(datagram, from: remote, to: local, ecn: ecn, now: now)
             return .connection(core)
+        }
+        if mayOpen, !isPassedOn, let owner = otherOwner(of: header, datagram) {
+            // It counts where it goes.
+            statistics.datagramsReceived &-= 1
+            statistics.bytesReceived &-= UInt64(datagram.count)
+            return .elsewhere(owner)
         }
         switch header.kind {
         case .short: return receiveUnrouted(header, datagram, from: remote, to: local, ecn: ecn, now: now)
@@ -78,6 +86,26 @@ extension EndpointCore {
         return connections[handle]
     }
 
+    /// The other endpoint of the group that has the connection of a packet which is unknown here: the kernel chooses a
+    /// socket by the addresses alone, and these change when a peer moves, or were never this socket's when it dialed.
+    private func otherOwner(of header: PacketHeader, _ datagram: UnsafeRawBufferPointer) -> UInt8? {
+        guard group.count > 1 else { return nil }
+        switch header.kind {
+        // Those that open no connection and belong to none are answered by whoever gets them.
+        case .unknownVersion: return nil
+        // A stateless reset bears random bytes where the ID stands.
+        case .short:
+            if let token = StatelessReset.candidateToken(in: datagram), let owner = group.owner(of: token) {
+                return owner == self.owner ? nil : owner
+            }
+        case .initial, .zeroRTT, .handshake, .retry, .versionNegotiation: break
+        }
+        guard let id = header.destinationID, let owner = entropy.identifiers.owner(of: id), owner != self.owner,
+            Int(owner) < group.count
+        else { return nil }
+        return owner
+    }
+
     /// A packet for an ID that is not ours. It may be a stateless reset for one of our connections; otherwise its sender
     /// believes in a connection that is gone, and is told so.
     private func receiveUnrouted(
@@ -98,7 +126,7 @@ extension EndpointCore {
         guard let id = header.destinationID,
             let length = StatelessReset.length(answering: header, datagramLength: datagram.count)
         else { return drop(.unrouted) }
-        guard replyBudget.take(now: now) else { return drop(.rationed) }
+        guard group.takeReply(now: now) else { return drop(.rationed) }
         guard let token = try? entropy.identifiers.resetToken(for: id) else { return drop(.unrouted) }
         statistics.statelessResets += 1
         return .reply(entropy.withGenerator { StatelessReset.packet(token: token, length: length, using: &$0) })
@@ -122,7 +150,7 @@ extension EndpointCore {
 
     private func negotiateVersion(_ header: PacketHeader, _ datagram: UnsafeRawBufferPointer, now: UInt64) -> Outcome {
         guard datagram.count >= VersionNegotiation.minimumDatagramSize else { return drop(.unrouted) }
-        guard replyBudget.take(now: now) else { return drop(.rationed) }
+        guard group.takeReply(now: now) else { return drop(.rationed) }
         let random = UInt8(truncatingIfNeeded: entropy.random.next())
         let packet = VersionNegotiation.reply(
             to: header,

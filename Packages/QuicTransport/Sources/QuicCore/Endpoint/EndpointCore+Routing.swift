@@ -20,8 +20,11 @@ extension EndpointCore {
                 guard resetTokens[token] == nil else { continue }
                 resetTokens[token] = handle
                 resetTokensOf[handle, default: []].insert(token)
+                group.claim(token, for: owner)
             case .resetTokenRetired(let token):
-                if resetTokensOf[handle]?.remove(token) != nil { resetTokens[token] = nil }
+                guard resetTokensOf[handle]?.remove(token) != nil else { continue }
+                resetTokens[token] = nil
+                group.release(token, of: owner)
             case .moved(let remote): registry.move(handle, to: remote)
             case .addressToken(let token):
                 guard let peer = core.session.verifiedPeer?.peerID else { continue }
@@ -35,15 +38,10 @@ extension EndpointCore {
     private func settle(_ core: ConnectionCore) {
         if !registry.isEstablished(core.handle) { registry.promote(core.handle) }
         guard let source = halfOpen.removeValue(forKey: core.handle) else { return }
-        releaseHalfOpen(source)
+        group.giveBackHalfOpen(source)
         statistics.accepted += 1
         if let token = tokens.addressToken(for: core.remoteAddress, now: lastReceived) {
             core.submit(addressToken: token)
         }
-    }
-
-    func releaseHalfOpen(_ source: NetworkAddress.Source) {
-        let count = halfOpenBySource[source, default: 1] - 1
-        halfOpenBySource[source] = count > 0 ? count : nil
     }
 }

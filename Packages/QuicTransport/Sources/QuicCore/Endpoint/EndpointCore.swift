@@ -4,7 +4,7 @@ public import PeerID
 /// Everything about one UDP socket that needs no I/O: which datagram belongs to which connection, who may open new ones,
 /// and what is answered without any state.
 ///
-/// Feed every datagram to ``receive(_:from:to:ecn:now:)`` and act on what it returns; drive the connections as
+/// Feed every datagram to ``receive(_:from:to:ecn:mayOpen:isPassedOn:now:)`` and act on what it returns; drive the connections as
 /// ``ConnectionCore`` says, call ``synchronize(_:)`` after each round of writing, and ``remove(_:)`` when a connection is
 /// finished. Like the connections it belongs to one thread or event loop, and time is a parameter.
 public final class EndpointCore {
@@ -14,6 +14,8 @@ public final class EndpointCore {
         case connection(ConnectionCore)
         /// It opened this connection.
         case opened(ConnectionCore)
+        /// It belongs to the endpoint of this number in the ``EndpointGroup``, which is to get it with `isPassedOn`.
+        case elsewhere(UInt8)
         /// Send these bytes back to where it came from.
         case reply([UInt8])
         /// Nothing is to be done.
@@ -52,9 +54,8 @@ public final class EndpointCore {
     let entropy: EndpointEntropy
     var connections: [ConnectionHandle: ConnectionCore] = [:]
     var nextHandle: UInt64 = 1
-    /// Inbound connections whose handshake is not finished, in all and by source.
+    /// Inbound connections whose handshake is not finished, each with the source that its place is counted for.
     var halfOpen: [ConnectionHandle: NetworkAddress.Source] = [:]
-    var halfOpenBySource: [NetworkAddress.Source: Int] = [:]
     /// The IDs that clients made up, kept until their connection is gone: a late copy of a client's first packet must not
     /// open a second connection.
     var originalIDs: [ConnectionID: ConnectionHandle] = [:]
@@ -66,10 +67,8 @@ public final class EndpointCore {
     let tokens: AddressTokens
     /// What servers gave this side for its next dials.
     var addressTokens = AddressTokenCache()
-    /// New handshakes from addresses that are not validated.
-    var handshakeRate: RateBudget
-    var replyBudget = RateBudget.replies
     let budget: ConnectionBudget
+    let group: EndpointGroup
     /// When the last datagram arrived.
     var lastReceived: UInt64 = 0
     /// The connection of the datagram before, because datagrams come in trains.
@@ -83,6 +82,7 @@ public final class EndpointCore {
     ///   - identifiers: Makes the connection IDs; it names the event loop that this endpoint runs on.
     ///   - budget: Counts the connections of all endpoints that share it; `nil` for one of this endpoint alone, of
     ///     ``QuicConfiguration/Endpoint/maxConnections``.
+    ///   - group: What it shares with the endpoints of other loops on the same port; `nil` for an endpoint alone.
     ///   - epoch: The time of day, in nanoseconds since 1970, at which the clock that gives the times stood at 0. Tokens of
     ///     clients bear the sum, so that they keep their age when the machine restarts.
     ///   - random: Where all other unpredictable bytes come from. Outside of tests: `SystemRandomNumberGenerator`.
@@ -91,6 +91,7 @@ public final class EndpointCore {
         tls: TLSContext,
         identifiers: ServerConnectionIDs,
         budget: ConnectionBudget? = nil,
+        group: EndpointGroup? = nil,
         epoch: UInt64 = 0,
         random: any RandomNumberGenerator = SystemRandomNumberGenerator()
     ) {
@@ -99,12 +100,18 @@ public final class EndpointCore {
         parameters = ConnectionParameters(configuration)
         entropy = EndpointEntropy(identifiers: identifiers, random: random)
         tokens = AddressTokens(key: identifiers.tokenKey, epoch: epoch)
-        let rate = if case .aboveRate(let rate) = configuration.endpoint.retry { rate } else { 1 }
-        handshakeRate = RateBudget(perSecond: rate, burst: rate)
+        self.group = group ?? EndpointGroup(configuration: configuration)
         self.budget = budget ?? ConnectionBudget(limit: configuration.endpoint.maxConnections)
     }
 
-    deinit { budget.giveBack(connections.count) }
+    deinit {
+        budget.giveBack(connections.count)
+        for source in halfOpen.values { group.giveBackHalfOpen(source) }
+        for token in resetTokens.keys { group.release(token, of: owner) }
+    }
+
+    /// The number of this endpoint in its group, which its connection IDs name.
+    public var owner: UInt8 { entropy.identifiers.owner }
 
     /// This side's peer ID.
     public var localPeer: PeerID { tls.localPeer }
@@ -194,8 +201,11 @@ public final class EndpointCore {
         registry.remove(connection: core.handle)
         nextSequence[core.handle] = nil
         if let original = originalIDOf.removeValue(forKey: core.handle) { originalIDs[original] = nil }
-        for token in resetTokensOf.removeValue(forKey: core.handle) ?? [] { resetTokens[token] = nil }
-        if let source = halfOpen.removeValue(forKey: core.handle) { releaseHalfOpen(source) }
+        for token in resetTokensOf.removeValue(forKey: core.handle) ?? [] {
+            resetTokens[token] = nil
+            group.release(token, of: owner)
+        }
+        if let source = halfOpen.removeValue(forKey: core.handle) { group.giveBackHalfOpen(source) }
         if last?.core === core { last = nil }
     }
 

@@ -41,11 +41,16 @@ final class EndpointDriver: UDPEndpointHandler {
     /// What the kernel had no room for, by socket, and who waits for room.
     private var unsent: [ObjectIdentifier: (bytes: [UInt8], batch: SendBatch)] = [:]
     private var waitingForRoom: [ConnectionDriver] = []
+    /// The ways to the loops that listen on the same port, by their numbers, this one's own among them; none if it is alone.
+    private let inboxes: [LoopInbox]
+    /// Datagrams handed to the loops they belong to, and those that found no room there.
+    private(set) var passing = LoopPassing()
 
-    init(socket: UDPEndpoint, core: EndpointCore, metrics: TransportMetrics) {
+    init(socket: UDPEndpoint, core: EndpointCore, metrics: TransportMetrics, inboxes: [LoopInbox] = []) {
         self.socket = socket
         self.core = core
         self.metrics = metrics
+        self.inboxes = inboxes
         configuration = core.configuration
         eventLoop = socket.eventLoop
         deadlines = DeadlineQueue(eventLoop: socket.eventLoop)
@@ -61,7 +66,10 @@ final class EndpointDriver: UDPEndpointHandler {
     }
     var connectionCount: Int { core.connectionCount }
 
-    func start() { socket.start(self) }
+    func start() {
+        if !inboxes.isEmpty { inboxes[Int(core.owner)].open(NIOLoopBound(self, eventLoop: eventLoop)) }
+        socket.start(self)
+    }
 
     /// Accepts connections from now on.
     func accept(_ onConnection: @escaping (QuicConnection) -> Bool) {
@@ -160,19 +168,47 @@ final class EndpointDriver: UDPEndpointHandler {
             offset = end
             // Strangers have no business on the socket that one connection has moved to.
             let mayOpen = endpoint === socket
-            switch core.receive(datagram, from: remote, to: arrived, ecn: ecn, mayOpen: mayOpen, now: now) {
-            case .connection(let core):
-                if let driver = drivers[core.handle] { touch(driver) }
-            case .opened(let core):
-                let driver = ConnectionDriver(core: core, endpoint: self, direction: .inbound)
-                drivers[core.handle] = driver
-                touch(driver)
-            case .reply(let bytes):
-                bytes.withUnsafeBytes { bytes in
-                    _ = endpoint.send(bytes, segmentSize: bytes.count, to: remote, from: arrived, ecn: 0)
-                }
-            case .dropped: break
+            let outcome = core.receive(datagram, from: remote, to: arrived, ecn: ecn, mayOpen: mayOpen, now: now)
+            if case .elsewhere(let owner) = outcome {
+                let isTaken = inboxes[Int(owner)].deposit(datagram, from: remote, to: arrived, ecn: ecn)
+                if isTaken { passing.passedOn += 1 } else { passing.lost += 1 }
+            } else {
+                act(on: outcome, from: remote, to: arrived, through: endpoint)
             }
+        }
+    }
+
+    /// A datagram that the kernel gave to the socket of another loop. ``serviceTouched()`` follows when the last one is in.
+    func receivePassedOn(
+        _ datagram: UnsafeRawBufferPointer,
+        from remote: NetworkAddress,
+        to local: NetworkAddress,
+        ecn: UInt8
+    ) {
+        guard socket.isOpen else { return }
+        let now = NIODeadline.now().uptimeNanoseconds
+        let outcome = core.receive(datagram, from: remote, to: local, ecn: ecn, isPassedOn: true, now: now)
+        act(on: outcome, from: remote, to: local, through: socket)
+    }
+
+    private func act(
+        on outcome: EndpointCore.Outcome,
+        from remote: NetworkAddress,
+        to local: NetworkAddress,
+        through endpoint: UDPEndpoint
+    ) {
+        switch outcome {
+        case .connection(let core):
+            if let driver = drivers[core.handle] { touch(driver) }
+        case .opened(let core):
+            let driver = ConnectionDriver(core: core, endpoint: self, direction: .inbound)
+            drivers[core.handle] = driver
+            touch(driver)
+        case .reply(let bytes):
+            bytes.withUnsafeBytes { bytes in
+                _ = endpoint.send(bytes, segmentSize: bytes.count, to: remote, from: local, ecn: 0)
+            }
+        case .elsewhere, .dropped: break
         }
     }
 
@@ -325,6 +361,7 @@ final class EndpointDriver: UDPEndpointHandler {
         unsent = [:]
         for address in Array(further.keys) { detach(address) }
         socket.close()
+        if !inboxes.isEmpty { inboxes[Int(core.owner)].close() }
         onClosed?(counts)
         onClosed = nil
         // It holds the queue of accepted connections, and those that nobody took hold this driver.

@@ -20,8 +20,26 @@ struct UDPSocketOptions: Sendable {
     var receiveOffload = true
     /// Whether a socket bound to `::` refuses IPv4. When false it serves both families.
     var ipv6Only = false
-    /// Whether other sockets (the other loops' of this process) may bind the same port.
-    var reusePort = false
+    /// Whether several sockets share the port, among which the kernel spreads what arrives (`SO_REUSEPORT`): the other
+    /// loops' of this process.
+    var portSharing = PortSharing.alone
+
+    enum PortSharing: Sendable {
+        /// The port is this socket's, and in use for everybody else.
+        case alone
+        /// The port has to be free; when it is bound, other sockets of this user may join.
+        case first
+        /// Joins the first one.
+        case further
+
+        fileprivate var request: cquic_port_sharing {
+            switch self {
+            case .alone: CQUIC_PORT_ALONE
+            case .first: CQUIC_PORT_FIRST
+            case .further: CQUIC_PORT_FURTHER
+            }
+        }
+    }
 }
 
 /// A system call on a UDP socket failed.
@@ -86,7 +104,7 @@ final class UDPSocket: Sendable, DatagramTransmitting {
         request.no_gso = options.segmentationOffload ? 0 : 1
         request.no_gro = options.receiveOffload ? 0 : 1
         request.v6_only = options.ipv6Only ? 1 : 0
-        request.reuse_port = options.reusePort ? 1 : 0
+        request.port_sharing = options.portSharing.request
         var features = cquic_socket_features()
         let descriptor = cquic_socket_open(&local, &request, &features)
         guard descriptor >= 0 else { throw UDPSocketError(code: -descriptor, operation: "open a UDP socket") }

@@ -24,7 +24,8 @@ final class CoreNode {
         accepts: Bool = true,
         tls: TLSConfiguration = .defaults,
         keySeed: UInt64? = nil,
-        budget: ConnectionBudget? = nil
+        budget: ConnectionBudget? = nil,
+        group: EndpointGroup? = nil
     ) throws {
         self.identity = identity
         address = .ip4(127, 0, 0, 1, port: port)
@@ -34,6 +35,7 @@ final class CoreNode {
             tls: try TLSContext(identity: identity, configuration: tls),
             identifiers: try ServerConnectionIDs(staticKey: key, owner: 0),
             budget: budget,
+            group: group,
             random: SeededGenerator(seed: seed)
         )
         endpoint.acceptsConnections = accepts
@@ -135,7 +137,7 @@ final class CoreNetwork {
             node.opened.append(core)
             service(core, of: node)
         case .reply(let bytes): send(bytes, from: local, to: from)
-        case .dropped: break
+        case .dropped, .elsewhere: break
         }
     }
 
