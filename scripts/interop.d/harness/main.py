@@ -8,6 +8,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path as File
 
+import conventions
 import isolate
 import pair
 import report
@@ -37,6 +38,9 @@ def _arguments() -> argparse.Namespace:
     )  # fmt: skip
     parser.add_argument("--seed", type=int, default=1, help="decides which datagrams are lost (default: 1)")
     parser.add_argument("--node", type=File, help="our node, built")
+    parser.add_argument(
+        "--harness", type=File, help="our program for the public test harnesses, built (default: `interop` beside --node)"
+    )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
     parser.add_argument("--verbose", action="store_true", help="print the detail of every cell")
@@ -57,6 +61,10 @@ def _arguments() -> argparse.Namespace:
         parser.error(f"{arguments.node} is no program")
     if not arguments.node and not arguments.drivers_only and not arguments.install_only:
         parser.error("--node is missing (scripts/interop builds it and gives it)")
+    if arguments.node:
+        arguments.harness = arguments.harness or arguments.node.with_name("interop")
+        if not os.access(arguments.harness, os.X_OK):
+            parser.error(f"{arguments.harness} is no program: --harness says where it is")
     return arguments
 
 
@@ -112,7 +120,9 @@ def main() -> int:
         path = Path(arguments.loss, seed=arguments.seed)
         with ThreadPoolExecutor(_LOSSY_AT_ONCE) as pool:
             rows += pool.map(lambda both: _run(*both, path), _pairs(arguments, peers))
-    checks = [] if arguments.drivers_only else versions.run(arguments.node)
+    checks = []
+    if not arguments.drivers_only:
+        checks = versions.run(arguments.node) + conventions.run(arguments.harness)
     for check in checks:
         print(f"interop: {check.name}: {check.cell.status}", file=sys.stderr, flush=True)
     named = peers if arguments.drivers_only else [swift(arguments.node), *peers]

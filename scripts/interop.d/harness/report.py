@@ -6,10 +6,17 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 
+import conventions
+import versions
 from cells import ABSENT, FAIL, FEATURES, MEANING, PASS, Row
 from peers import Peer
-from versions import MEANING as VERSIONS
 from versions import Check
+
+_CHECKS = {
+    "QUIC versions that one side lacks": versions.MEANING,
+    "libp2p's public test harnesses, both of them, with Redis": conventions.MEANING,
+}
+"""What is not a matter of features, by its heading."""
 
 _TEXT = {PASS: "pass", FAIL: "FAIL", ABSENT: "none"}
 _MARKDOWN = {PASS: "✅", FAIL: "❌", ABSENT: "–"}
@@ -40,10 +47,10 @@ def text(rows: Sequence[Row], checks: Sequence[Check], peers: Sequence[Peer], ve
     lines += ["", "over /quic-v1 on loopback:"] + [f"  {peer.name}: {peer.label}" for peer in peers]
     if notes := _notes(rows):
         lines += ["none: one of the two has no such thing"] + [f"  {note}" for note in notes]
-    if checks:
-        lines += ["", "QUIC versions that one side lacks:"]
-        for check in checks:
-            lines += [f"  {_TEXT[check.cell.status]}  {check.name.ljust(18)}  {VERSIONS[check.name]}"]
+    for title, meaning, some in _sorted(checks):
+        lines += ["", f"{title}:"]
+        for check in some:
+            lines += [f"  {_TEXT[check.cell.status]}  {check.name.ljust(22)}  {meaning[check.name]}"]
             if verbose or check.failed:
                 lines += [f"        {check.cell.detail}"]
     if verbose:
@@ -82,10 +89,16 @@ def markdown(rows: Sequence[Row], checks: Sequence[Check], peers: Sequence[Peer]
     lines += ["", "; ".join(f"**{name}**: {meaning}" for name, meaning in MEANING.items()) + "."]
     if notes := _notes(rows):
         lines += ["", "–: one of the two has no such thing."] + [f"- {note}" for note in notes]
-    if checks:
-        lines += ["", "| QUIC versions that one side lacks | | what came of it |", "|---|:-:|---|"]
-        lines += [f"| {VERSIONS[one.name]} | {_MARKDOWN[one.cell.status]} | {one.cell.detail} |" for one in checks]
+    for title, meaning, some in _sorted(checks):
+        lines += ["", f"| {title} | | what came of it |", "|---|:-:|---|"]
+        lines += [f"| {meaning[one.name]} | {_MARKDOWN[one.cell.status]} | {one.cell.detail} |" for one in some]
     return "\n".join(lines)
+
+
+def _sorted(checks: Sequence[Check]) -> list[tuple[str, dict[str, str], list[Check]]]:
+    """Under their headings; those without checks are left out."""
+    found = [(title, meaning, [one for one in checks if one.name in meaning]) for title, meaning in _CHECKS.items()]
+    return [each for each in found if each[2]]
 
 
 def as_json(rows: Sequence[Row], checks: Sequence[Check], peers: Sequence[Peer]) -> str:
@@ -94,7 +107,8 @@ def as_json(rows: Sequence[Row], checks: Sequence[Check], peers: Sequence[Peer])
             "transport": "quic-v1",
             "peers": {peer.name: peer.label for peer in peers},
             "rows": [asdict(row) for row in rows],
-            "versions": [asdict(check) for check in checks],
+            "versions": [asdict(check) for check in checks if check.name in versions.MEANING],
+            "conventions": [asdict(check) for check in checks if check.name in conventions.MEANING],
             "failed": any(outcome.failed for outcome in (*rows, *checks)),
         },
         indent=2,
