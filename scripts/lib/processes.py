@@ -8,11 +8,11 @@ import subprocess
 import sys
 import time
 
+from peer_process import PATIENCE, Process, Silent
+
 BINARIES = pathlib.Path(sys.argv[1])
 ANY = "/ip4/127.0.0.1/udp/0/quic-v1"
 PEER_ID = r"/p2p/(12D3Koo\w{45})"
-# What a person would wait for at most; the machine may be busy with builds.
-PATIENCE = 30
 
 
 def binary(name):
@@ -22,6 +22,10 @@ def binary(name):
 
 class Failed(Exception):
     """A check that does not hold; the text says which."""
+
+
+# What a check that fails may raise.
+FAILURES = (Failed, Silent, OSError, subprocess.SubprocessError, ValueError, KeyError, IndexError, TypeError)
 
 
 def require(condition, text):
@@ -61,25 +65,28 @@ def fails(status, pattern, *command, **options):
 
 @contextlib.contextmanager
 def started(*command, env=None, stdin=subprocess.DEVNULL, before=None):
-    """A process that runs meanwhile; killed at the end if it is still there."""
-    process = subprocess.Popen(command, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                               env={**os.environ, **(env or {})}, preexec_fn=before)
+    """A process that runs meanwhile; killed at the end if it is still there. A check that fails tells what it said."""
+    process = Process(command, stdin=stdin, env={**os.environ, **(env or {})}, preexec_fn=before)
     try:
         yield process
+    except FAILURES as error:
+        reason = str(error) if isinstance(error, Failed) else f"{type(error).__name__}: {error}"
+        if isinstance(error, Silent):
+            reason = "a process says nothing more"
+        raise Failed(f"{reason}\n    {process.last_words()}") from error
     finally:
         if process.poll() is None:
             process.kill()
-        process.communicate()
+        # A grandchild may hold the pipes open.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.communicate()
 
 
 @contextlib.contextmanager
 def listener(program, *arguments, env=None):
     """A listener and the address it printed."""
     with started(program, "listen", *(arguments or ("--listen", ANY)), env=env) as process:
-        line = process.stdout.readline().decode()
-        if not line:
-            raise Failed(f"the listener says nothing but: {process.stderr.read().decode()}")
-        yield process, line.rstrip("\n").removeprefix("listening ")
+        yield process, wait_for_line(process).rstrip("\n").removeprefix("listening ")
 
 
 def ends(process, signal_number=None, within=2.0):
@@ -91,12 +98,38 @@ def ends(process, signal_number=None, within=2.0):
         status = process.wait(within)
     except subprocess.TimeoutExpired:
         raise Failed(f"still there {within} s after {signal_number!r}") from None
-    require(status == 0, f"ended with {status} after {signal_number!r}: {process.stderr.read().decode()}")
+    require(status == 0, f"ended with {status} after {signal_number!r}")
     return time.monotonic() - begun
 
 
-def wait_for_line(process):
-    line = process.stdout.readline().decode()
-    if not line:
-        raise Failed(f"ended with {process.wait()} and no output: {process.stderr.read().decode()}")
+def wait_for_line(process, timeout=PATIENCE):
+    """The next line; there has to be one, in time."""
+    try:
+        line = process.stdout.readline(timeout).decode()
+    except Silent:
+        raise Failed(f"no line within {timeout} s") from None
+    require(line, "the output ended where a line was expected")
     return line
+
+
+def lines_that_start_with(process, *texts, timeout=PATIENCE):
+    """The rest of the first line that starts with each of the texts, in time, in whatever order they come; other lines
+    are passed over."""
+    deadline = time.monotonic() + timeout
+    found, passed = {}, []
+    while missing := [text for text in texts if text not in found]:
+        try:
+            line = process.stdout.readline(deadline - time.monotonic()).decode()
+        except Silent:
+            raise Failed(f"no line {missing} within {timeout} s, but {passed}") from None
+        require(line, f"no line {missing}, but {passed}")
+        passed.append(line)
+        for text in missing:
+            if line.startswith(text):
+                found[text] = line[len(text):].strip()
+    return [found[text] for text in texts]
+
+
+def line_that_starts_with(process, text, timeout=PATIENCE):
+    """As above, for one."""
+    return lines_that_start_with(process, text, timeout=timeout)[0]

@@ -23,9 +23,10 @@ import time
 
 import harness_checks
 import node_checks
+import process_checks
 import processes
 import tool_checks
-from processes import ANY, PATIENCE, PEER_ID, Failed, binary, ends, fails, require, started, succeeds, wait_for_line
+from processes import ANY, FAILURES, PATIENCE, PEER_ID, binary, ends, fails, require, started, succeeds, wait_for_line
 
 ECHO, PING = binary("echo"), binary("ping")
 
@@ -315,7 +316,7 @@ def slow_check_killed_listener_ends_the_dialer():
         require(errors.strip(), "the dialer does not say why it ended")
 
 
-MODULES = (harness_checks, node_checks, tool_checks)
+MODULES = (process_checks, harness_checks, node_checks, tool_checks)
 
 
 def main():
@@ -330,7 +331,7 @@ def main():
         begun = time.monotonic()
         try:
             function()
-        except (Failed, OSError, subprocess.SubprocessError, ValueError, KeyError) as error:
+        except FAILURES as error:
             failed.append(name)
             outcome = f"FAILED: {error}"
         else:

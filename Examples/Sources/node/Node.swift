@@ -20,6 +20,9 @@ struct Node: AsyncParsableCommand {
               node run --key node.key --peers peers.sqlite --metrics 127.0.0.1:9090
               curl http://127.0.0.1:9090/metrics
             SIGINT and SIGTERM end it: nothing new is taken, handlers have a second to finish.
+
+            A peer of --connect that cannot be reached is told on standard error at once. The node goes on without it, and
+            ends with status 1 when its time has come. So it does when the peers could not be saved at the end.
             """,
         subcommands: [Run.self]
     )
@@ -44,6 +47,12 @@ extension Node {
         )
         var targets: [Multiaddr] = []
 
+        @Option(help: "The protocol version that identify tells. Some networks take only their own.")
+        var protocolVersion: String?
+
+        @Option(help: "The agent version that identify tells: the name and version of the software.")
+        var agentVersion: String?
+
         @OptionGroup var listen: ListenOptions
         @OptionGroup var common: CommonOptions
 
@@ -54,11 +63,8 @@ extension Node {
             MetricsSystem.bootstrap(prometheus)
 
             let key = try common.identity()
-            let host = try BasicHost(
-                identity: key,
-                transports: [makeTransport(identity: key, logger: logger)],
-                logger: logger
-            )
+            let report = NodeReport(json: common.json)
+            let host = try makeHost(key, logger)
             await host.handle(EchoProtocol.name, handler: EchoProtocol.handler)
             await host.handle(PerfProtocol.name, handler: PerfProtocol.handler())
 
@@ -71,12 +77,13 @@ extension Node {
                     logger: logger
                 )
                 services.append(.init(service: server))
-                Output.line("metrics \(server.url)")
+                try report.tell("metrics", url: server.url)
             }
-            if let peers { services.append(.init(service: try await KnownPeers(path: peers, host: host))) }
-            // Asked for before anything starts, so that no event is missed.
-            let events = host.events()
-            let watcher = Watcher(host: host, events: events, targets: targets, listen: listen, json: common.json)
+            if let peers {
+                let known = try await KnownPeers(path: peers, host: host, report: report, logger: logger)
+                services.append(.init(service: known))
+            }
+            let watcher = Watcher(host: host, targets: targets, report: report)
             services.append(.init(service: watcher))
             // The last one is shut down first: then the others still see what it does at its end.
             let service = HostService(host, listen: listen.addresses, shutdownDeadline: .seconds(1))
@@ -89,41 +96,20 @@ extension Node {
                 )
             )
             try await group.run()
+            try watcher.requireAllReached()
         }
-    }
-}
 
-/// Runs `body` until it ends, or the group shuts down, which cancels it. What it throws then is the way it stopped.
-func untilGracefulShutdown(_ body: @escaping @Sendable () async throws -> Void) async throws {
-    do {
-        try await cancelWhenGracefulShutdown(body)
-    } catch  where Task.isShuttingDownGracefully {}
-}
-
-/// Tells what happens to the host, and connects it to those that were named.
-private struct Watcher: Service {
-    let host: BasicHost
-    let events: HostEvents
-    let targets: [Multiaddr]
-    let listen: ListenOptions
-    let json: Bool
-
-    func run() async throws {
-        try await untilGracefulShutdown {
-            try await withThrowingTaskGroup(of: Void.self) { group in
-                for target in targets { group.addTask { try await host.connect(to: target) } }
-                for await event in events {
-                    switch event {
-                    case .listening(let address): try listen.announce([address], json: json)
-                    case .connected(let connection): Output.line("connected \(connection.peer)")
-                    case .disconnected(let connection, _): Output.line("disconnected \(connection.peer)")
-                    default: break
-                    }
-                }
-                try await group.waitForAll()
+        private func makeHost(_ key: PrivateKey, _ logger: Logger) throws -> BasicHost {
+            var configuration = HostConfiguration()
+            if let protocolVersion { configuration.identify.protocolVersion = protocolVersion }
+            if let agentVersion { configuration.identify.agentVersion = agentVersion }
+            let quic = try makeTransport(identity: key, logger: logger)
+            do {
+                return try BasicHost(identity: key, transports: [quic], configuration: configuration, logger: logger)
+            } catch let error as HostError where error.code == .invalidConfiguration {
+                // Everything else in there is as it comes.
+                throw ValidationError(error.message)
             }
-            // The events end with the host, which is shut down first; a service stays until its own turn.
-            try await gracefulShutdown()
         }
     }
 }

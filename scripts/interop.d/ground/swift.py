@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import select
 import subprocess
+
+
+_PATIENCE = 60.0
+"""Seconds that an answer may take; making a large RSA key takes the longest."""
 
 
 class Refused(Exception):
@@ -18,6 +23,10 @@ class Swift:
         assert self._process.stdin and self._process.stdout
         self._process.stdin.write(" ".join(words) + "\n")
         self._process.stdin.flush()
+        # One line for each question, so that nothing of it can be in Python's buffer yet.
+        if not select.select([self._process.stdout], [], [], _PATIENCE)[0]:
+            self._process.kill()
+            raise RuntimeError(f"ground-crosscheck does not answer within {_PATIENCE:.0f} s: {' '.join(words)[:200]}")
         answer = self._process.stdout.readline().split()
         if not answer:
             raise RuntimeError(f"ground-crosscheck ended at: {' '.join(words)[:200]}")

@@ -197,7 +197,7 @@ public actor SQLitePeerStore {
                 try await save()
                 if !toldCauses.isEmpty {
                     toldCauses = []
-                    logger.notice("the peer store is saved again", metadata: ["file": "\(path)"])
+                    logger.warning("the peer store is saved again", metadata: ["file": "\(path)"])
                 }
                 return await onSave()
             } catch {
