@@ -54,8 +54,8 @@ static void fill_settings(lp2p_conn *self, ngtcp2_settings *settings, const lp2p
   settings->initial_ts = config->now;
   settings->initial_rtt = config->initial_rtt;
   settings->handshake_timeout = config->handshake_timeout;
-  settings->max_window = config->max_window;
-  settings->max_stream_window = config->max_stream_window;
+  settings->max_window = LP2P_LEGACY_NGTCP2 ? 0 : config->max_window;
+  settings->max_stream_window = LP2P_LEGACY_NGTCP2 ? 0 : config->max_stream_window;
   fill_payload_sizes(settings, config);
   switch (config->congestion) {
   case 1:
@@ -516,6 +516,16 @@ uint64_t lp2p_conn_streams_left(lp2p_conn *self, int bidirectional) {
 /* MARK: paths and figures */
 
 int lp2p_library_migrates(void) { return !LP2P_LEGACY_NGTCP2; }
+
+int lp2p_library_tunes_windows(void) { return !LP2P_LEGACY_NGTCP2; }
+
+uint64_t lp2p_conn_now(const lp2p_conn *self) { return self->last_now; }
+
+uint64_t lp2p_conn_smoothed_rtt(lp2p_conn *self) {
+  lp2p_conn_stats stats;
+  lp2p_conn_get_stats(self, &stats);
+  return stats.smoothed_rtt;
+}
 
 int lp2p_conn_peer_forbids_migration(lp2p_conn *self) {
   const ngtcp2_transport_params *parameters = ngtcp2_conn_get_remote_transport_params(self->conn);

@@ -14,12 +14,7 @@ import Testing
     @Test(arguments: 1...40) func randomScenarioHolds(_ seed: UInt64) throws {
         let report = try Scenario.random.run(seed: seed, size: .small)
         let repeats = "scripts/simulate --small --seeds \(seed) repeats it: \(report.problems.joined(separator: "\n"))"
-        // With seeds 7 and 36 ngtcp2 0.12.1 leaves streams open on both sides until their connection ends.
-        withKnownIssue("streams that stay open on ngtcp2 0.12.1", isIntermittent: true) {
-            #expect(report.problems.isEmpty, "\(repeats)")
-        } when: {
-            QuicVersion.libraryVersion.hasPrefix("0.")
-        }
+        #expect(report.problems.isEmpty, "\(repeats)")
     }
 
     @Test func everyUnsupportedScenarioSaysWhy() {

@@ -273,6 +273,11 @@ uint64_t lp2p_conn_streams_left(lp2p_conn *conn, int bidirectional);
 
 /// Whether the installed library can move connections to other paths safely: ngtcp2 0.x cannot.
 int lp2p_library_migrates(void);
+/// Whether the library can be trusted to let windows grow: ngtcp2 0.x cannot, and is never told to.
+int lp2p_library_tunes_windows(void);
+/// The last time that the connection was told, and its smoothed round-trip time, in nanoseconds.
+uint64_t lp2p_conn_now(const lp2p_conn *conn);
+uint64_t lp2p_conn_smoothed_rtt(lp2p_conn *conn);
 /// Whether the peer asked not to be migrated to (RFC 9000 §18.2, disable_active_migration).
 int lp2p_conn_peer_forbids_migration(lp2p_conn *conn);
 

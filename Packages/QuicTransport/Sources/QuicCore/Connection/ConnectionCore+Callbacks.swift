@@ -40,7 +40,7 @@ func connectionCallbacks() -> lp2p_events {
         handshake_confirmed: { owner in core(owner)?.confirmed() },
         stream_opened: { owner, stream in
             guard let core = core(owner) else { return }
-            core.adopt(StreamRecord(id: StreamID(rawValue: stream)))
+            core.adopt(StreamRecord(id: StreamID(rawValue: stream), tuner: core.streamTuner))
             core.streamCounts.accepted += 1
             core.events.append(.streamOpened(StreamID(rawValue: stream)))
         },

@@ -16,7 +16,7 @@ extension ConnectionCore {
         case LP2P_STREAM_ID_BLOCKED: return nil
         default: throw QuicError(status: status, while: "opening a stream")
         }
-        let record = StreamRecord(id: StreamID(rawValue: id))
+        let record = StreamRecord(id: StreamID(rawValue: id), tuner: streamTuner)
         adopt(record)
         streamCounts.opened += 1
         return record.id
@@ -52,10 +52,16 @@ extension ConnectionCore {
     /// Says that `count` bytes of a stream were read, so that the peer may send as many more.
     public func consumed(_ count: Int, on stream: StreamID) {
         guard isOpen, count > 0 else { return }
-        if streams[stream] != nil {
-            _ = lp2p_conn_extend_stream_window(pointer, stream.rawValue, UInt64(count))
+        var credit = (stream: UInt64(count), connection: UInt64(count))
+        let record = streams[stream]
+        if connectionTuner != nil {
+            let now = lp2p_conn_now(pointer)
+            let roundTrip = lp2p_conn_smoothed_rtt(pointer)
+            credit.connection += connectionTuner?.consumed(UInt64(count), now: now, roundTrip: roundTrip) ?? 0
+            credit.stream += record?.tuner?.consumed(UInt64(count), now: now, roundTrip: roundTrip) ?? 0
         }
-        lp2p_conn_extend_window(pointer, UInt64(count))
+        if record != nil { _ = lp2p_conn_extend_stream_window(pointer, stream.rawValue, credit.stream) }
+        lp2p_conn_extend_window(pointer, credit.connection)
     }
 
     /// Allows the peer to open `count` more streams, because as many of its streams are over and done with.

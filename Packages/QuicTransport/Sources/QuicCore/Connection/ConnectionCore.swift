@@ -85,6 +85,9 @@ public final class ConnectionCore {
     var stash: Stash?
     var outgoingDatagrams: Deque<[UInt8]> = []
     let maxQueuedDatagrams: Int
+    /// For the window of the connection, and to copy for that of each stream; `nil` where the library sees to them.
+    var connectionTuner: WindowTuner?
+    let streamTuner: WindowTuner?
     var pings = PingQueue()
     var nextDatagramID: UInt64 = 0
     let vectors = UnsafeMutablePointer<lp2p_vec>.allocate(capacity: ConnectionCore.maxVectors)
@@ -190,6 +193,7 @@ public final class ConnectionCore {
         path = NetworkPath(local: opening.local, remote: opening.remote)
         migration = opening.parameters.migration
         maxQueuedDatagrams = opening.parameters.maxQueuedDatagrams
+        (connectionTuner, streamTuner) = opening.parameters.windowTuners
         remoteLength = opening.remote.store(in: remoteSockaddr)
         localLength = opening.local.store(in: localSockaddr)
         try open(opening, now: now)

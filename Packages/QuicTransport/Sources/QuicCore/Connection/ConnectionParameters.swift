@@ -58,6 +58,17 @@ struct ConnectionParameters {
     }
 }
 
+extension ConnectionParameters {
+    /// What lets the windows of a connection and of each stream grow, where the library cannot be left to do it.
+    var windowTuners: (connection: WindowTuner?, stream: WindowTuner?) {
+        guard lp2p_library_tunes_windows() == 0, maxConnectionWindow > 0, maxStreamWindow > 0 else { return (nil, nil) }
+        return (
+            WindowTuner(window: connectionWindow, limit: maxConnectionWindow),
+            WindowTuner(window: streamWindow, limit: maxStreamWindow)
+        )
+    }
+}
+
 extension lp2p_config {
     init(_ parameters: ConnectionParameters, now: UInt64) {
         self.init()

@@ -17,6 +17,8 @@ final class StreamRecord {
     var isComplete = false
     /// The record stands in the connection's list of streams with news.
     var isDirty = false
+    /// Lets the window grow; `nil` where the library sees to it.
+    var tuner: WindowTuner?
     /// How much the last drain carried: what to reserve for the next one.
     var receiveHint = 0
 
@@ -44,8 +46,9 @@ final class StreamRecord {
     /// Bytes acknowledged since the last report.
     var unreportedAcknowledged = 0
 
-    init(id: StreamID) {
+    init(id: StreamID, tuner: WindowTuner? = nil) {
         self.id = id
+        self.tuner = tuner
     }
 
     var hasUnsentBytes: Bool { unsentIndex < segments.count }
