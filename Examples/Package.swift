@@ -22,6 +22,7 @@ let common: [Target.Dependency] = [
 let package = Package(
     name: "Examples",
     products: [
+        .executable(name: "bench-node", targets: ["bench-node"]),
         .executable(name: "echo", targets: ["echo"]),
         .executable(name: "interop", targets: ["interop"]),
         .executable(name: "interop-node", targets: ["interop-node"]),
@@ -59,6 +60,14 @@ let package = Package(
                 .product(name: "QuicTransport", package: "QuicTransport"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: settings
+        ),
+        .executableTarget(
+            name: "bench-node",
+            dependencies: common + [
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "QuicCore", package: "QuicTransport"),
             ],
             swiftSettings: settings
         ),

@@ -11,14 +11,17 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from measure import MeasureError, Spec, transfer
+from contender import Contender
+from processes import Command, MeasureError, free_udp_port, listening, running
 
 _FOLDER = Path(__file__).resolve().parents[2] / ".venvs" / "bench-ngtcp2"
 _SYSTEM = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/bin"])
 _CHECK_SIZE = 16 << 20
+_ONLY_HTTP = "it speaks HTTP/3 and nothing else"
 
 
 class InstallError(Exception):
@@ -42,7 +45,8 @@ class Tools:
 
 
 def install() -> list[Tools]:
-    """Every version that the package sources offer, the newest first; else what is on the PATH."""
+    """Every version that the package sources offer, the newest first; else what is on the PATH. Needs no network the second
+    time."""
     if versions := _offered():
         return [_unpacked(version) for version in versions]
     server, client = (shutil.which(name, path=_SYSTEM) for name in ("gtlsserver", "gtlsclient"))
@@ -108,36 +112,71 @@ def _run(command: list[str], folder: Path | None = None) -> None:
         raise InstallError(f"'{' '.join(command)}' failed:\n{done.stdout.strip()}")
 
 
-def download(tools: Tools, folder: Path, size: int) -> Spec:
-    """`size` bytes from gtlsserver to gtlsclient on one stream, thrown away there. `folder` holds what it serves."""
+class HTTPTools(Contender):
+    """gtlsserver and gtlsclient: HTTP/3, one request."""
+
+    def __init__(self, tools: Tools, folder: Path) -> None:
+        number = tools.version.split("-")[0].split("+")[0]
+        super().__init__(
+            f"gtls {number}",
+            f"ngtcp2's gtlsserver and gtlsclient {number}",
+            dict.fromkeys(
+                ("streams", "request", "open", "handshake", "connect", "ping", "memory-1000", "memory-10000", "growth"),
+                _ONLY_HTTP,
+            ),
+        )
+        self._tools, self._folder, self._port = tools, folder, 0
+        if number.startswith("0."):
+            # One packet a call: a GiB would take as long as everybody else's together.
+            self.options = {"download": {"download": str(256 << 20)}, "upload": {"upload": str(256 << 20)}}
+        _make_key(folder)
+        self._check_delivery()
+
+    def listener(self, case: str, options: Mapping[str, str]) -> Command:
+        self._port = free_udp_port()
+        site = self._folder / "site"
+        site.mkdir(exist_ok=True)
+        _make_file(site / "payload", int(options.get("download", 1)))
+        words = [
+            self._tools.server, "-q", "-d", str(site), "127.0.0.1", str(self._port),
+            str(self._folder / "key.pem"), str(self._folder / "certificate.pem"),
+        ]  # fmt: skip
+        return Command(words, self._tools.environment, says_where=False, port=self._port)
+
+    def dialer(self, address: str, case: str, options: Mapping[str, str]) -> Command:
+        more: list[str] = []
+        if upload := int(options.get("upload", 0)):
+            _make_file(self._folder / "upload", upload)
+            more = ["-m", "POST", "-d", str(self._folder / "upload")]
+        return self._client(address, "payload", *more)
+
+    def _client(self, port: str, name: str, *options: str) -> Command:
+        words = [
+            self._tools.client, "-q", "--exit-on-all-streams-close", *options,
+            "127.0.0.1", port, f"https://localhost:{port}/{name}",
+        ]  # fmt: skip
+        return Command(words, self._tools.environment)
+
+    def _check_delivery(self) -> None:
+        """The client says nothing about what it got: one small transfer that is kept shows that it gets everything."""
+        received, site = self._folder / "received", self._folder / "site"
+        received.mkdir(exist_ok=True)
+        with listening(self.listener("check", {"download": "1"})) as (_, port):
+            _make_file(site / "sample", _CHECK_SIZE)
+            with running(self._client(port, "sample", "--download", str(received))) as client:
+                client.finish(60)
+        if (received / "sample").read_bytes() != (site / "sample").read_bytes():
+            raise MeasureError("gtlsclient did not get what gtlsserver has")
+        (received / "sample").unlink()
+
+
+def _make_key(folder: Path) -> None:
     key, certificate = folder / "key.pem", folder / "certificate.pem"
     if not key.exists():
         _run(
             ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
              "-subj", "/CN=localhost", "-keyout", str(key), "-out", str(certificate)]
         )  # fmt: skip
-    site, received = folder / "site", folder / "received"
-    site.mkdir(exist_ok=True)
-    _make_file(site / "payload", size)
-
-    def server(port: int) -> list[str]:
-        return [tools.server, "-q", "-d", str(site), "127.0.0.1", str(port), str(key), str(certificate)]
-
-    def client(port: int, *options: str, name: str = "payload") -> list[str]:
-        return [
-            tools.client, "-q", "--exit-on-all-streams-close", *options,
-            "127.0.0.1", str(port), f"https://localhost:{port}/{name}",
-        ]  # fmt: skip
-
-    # The client says nothing about what it got: one small transfer that is kept shows that it gets everything.
-    received.mkdir(exist_ok=True)
-    _make_file(site / "sample", _CHECK_SIZE)
-    kept = Spec(server, lambda port: client(port, "--download", str(received), name="sample"), tools.environment)
-    transfer(kept)
-    if (received / "sample").read_bytes() != (site / "sample").read_bytes():
-        raise MeasureError("gtlsclient did not get what gtlsserver has")
-    (received / "sample").unlink()
-    return Spec(server, client, tools.environment)
 
 
 def _make_file(path: Path, size: int) -> None:

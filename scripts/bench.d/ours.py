@@ -1,33 +1,73 @@
-"""This repository's `perf` example, between two processes."""
+"""This repository: the `perf` and `echo` examples, and `bench-node` for what they do not do."""
 
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Mapping
 from pathlib import Path
 
-from measure import MeasureError, Spec
+from contender import Contender, words
+from processes import Command, MeasureError
+
+NAME = "ours"
+_PORT = re.compile(r"/udp/(\d+)/")
 
 
-def perf(binary: Path, *, upload: int = 0, download: int = 0, max_payload: int | None = None) -> Spec:
-    """One perf run on one stream: `upload` bytes to the server, then `download` bytes back."""
-    options = [] if max_payload is None else ["--max-payload", str(max_payload)]
+class Ours(Contender):
+    """Both ends of this repository."""
 
-    def server(port: int) -> list[str]:
-        return [str(binary), "--run-server", "--server-address", f"127.0.0.1:{port}", "--transport", "quic-v1", *options]
+    def __init__(self, binaries: Path, version: str) -> None:
+        super().__init__(NAME, f"this repository at {version}")
+        self._binaries = binaries
 
-    def client(port: int) -> list[str]:
-        return [
-            str(binary), "--server-address", f"127.0.0.1:{port}", "--transport", "quic-v1",
-            "--upload-bytes", str(upload), "--download-bytes", str(download), *options,
-        ]  # fmt: skip
+    def _program(self, name: str) -> str:
+        return str(self._binaries / name)
 
-    def check(output: str) -> None:
+    def listener(self, case: str, options: Mapping[str, str]) -> Command:
+        if case in ("download", "upload"):
+            return Command(
+                [self._program("perf"), "--run-server", "--server-address", "127.0.0.1:0", "--transport", "quic-v1"], {}
+            )
+        more = {"handshake": ["raw=1"]}.get(case, [])
+        return Command([self._program("bench-node"), "listen", "connections=11000", *more], {})
+
+    def dialer(self, address: str, case: str, options: Mapping[str, str]) -> Command:
+        if case in ("download", "upload"):
+            match = _PORT.search(address)
+            return Command(
+                [
+                    self._program("perf"), "--server-address", f"127.0.0.1:{match.group(1) if match else address}",
+                    "--transport", "quic-v1",
+                    "--upload-bytes", options.get("upload", "0"), "--download-bytes", options.get("download", "0"),
+                ],
+                {},
+            )  # fmt: skip
+        name = "idle" if case.startswith("memory") else case
+        return Command([self._program("bench-node"), "dial", address, name, *words(options)], {})
+
+    def startup(self) -> Command:
+        return Command([self._program("echo"), "listen"], {})
+
+    def check(self, output: str, options: Mapping[str, str]) -> None:
         """The client counts what arrived: in one direction itself, in the other by the server's end of stream."""
         reports = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
         if not reports or reports[-1].get("type") != "final":
             raise MeasureError(f"perf printed no final line: {output[-500:]!r}")
         got = reports[-1]["uploadBytes"], reports[-1]["downloadBytes"]
-        if got != (upload, download):
-            raise MeasureError(f"perf reports {got[0]} bytes up and {got[1]} down, not {upload} and {download}")
+        if got != (int(options.get("upload", 0)), int(options.get("download", 0))):
+            raise MeasureError(f"perf reports {got[0]} bytes up and {got[1]} down: not what was asked for")
 
-    return Spec(server, client, check=check)
+
+class OursTo(Contender):
+    """Our dialer against another's listener, for what the other's own dialer cannot do or is slow to be driven at."""
+
+    def __init__(self, ours: Ours, other: Contender, absent: Mapping[str, str], options: Mapping[str, Mapping[str, str]]):
+        super().__init__(f"ours → {other.name}", f"our dialer, and {other.name} listening, by itself: no socket or driver between", absent, options)
+        self._ours, self._other = ours, other
+
+    def listener(self, case: str, options: Mapping[str, str]) -> Command:
+        return self._other.listener(case, options)
+
+    def dialer(self, address: str, case: str, options: Mapping[str, str]) -> Command:
+        return self._ours.dialer(address, case, options)

@@ -1,0 +1,23 @@
+/// How often per second an operation is done by `workers` tasks that each do it again and again for so long.
+func perSecond(
+    _ workers: Int,
+    for seconds: Double,
+    _ operation: @Sendable @escaping (_ worker: Int) async throws -> Void
+) async throws -> Double {
+    let start = ContinuousClock.now
+    let end = start + .seconds(seconds)
+    let count = try await withThrowingTaskGroup(of: Int.self) { group in
+        for worker in 0..<workers {
+            group.addTask {
+                var done = 0
+                repeat {
+                    try await operation(worker)
+                    done += 1
+                } while ContinuousClock.now < end
+                return done
+            }
+        }
+        return try await group.reduce(0, +)
+    }
+    return Double(count) / (ContinuousClock.now - start).inSeconds
+}
