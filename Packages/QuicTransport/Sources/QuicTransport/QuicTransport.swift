@@ -177,7 +177,8 @@ public final class QuicTransport: Transport {
         guard endpoint.version == .v1 else {
             throw QuicError(
                 .unsupportedVersion,
-                "cannot \(verb) \(address): /quic means draft 29, which this transport does not speak; use /quic-v1"
+                "cannot \(verb) \(address): /quic means draft 29, but QUIC version \(QuicVersion.draft29) "
+                    + "\(QuicVersion.draft29.obstacle ?? "is not spoken by this transport"); use /quic-v1"
             )
         }
         return endpoint
@@ -198,20 +199,25 @@ public final class QuicTransport: Transport {
     }
 }
 
+extension QuicVersion {
+    /// Why the version cannot be spoken with the installed library, to follow its name; `nil` if it can.
+    fileprivate var obstacle: String? {
+        let library = "ngtcp2 \(Self.libraryVersion)"
+        if !isInstalled { return "is not in the installed \(library)" }
+        guard isDraftOfVersion1 else { return nil }
+        return "is a draft: its peers want TLS extension 0xffa5 for transport parameters, and the GnuTLS helper of the "
+            + "installed \(library) has only 0x39"
+    }
+}
+
 extension QuicConfiguration {
     /// The installed library has to have the versions.
     func checkVersions() throws(QuicError) {
-        for version in versions where !version.isInstalled {
+        for version in versions {
+            guard let obstacle = version.obstacle else { continue }
             throw QuicError(
                 .unsupportedVersion,
-                "QUIC version \(version) is not in the installed ngtcp2 \(QuicVersion.libraryVersion)"
-            )
-        }
-        for version in versions where version.isDraftOfVersion1 {
-            throw QuicError(
-                .unsupportedVersion,
-                "QUIC version \(version) is a draft: its peers want TLS extension 0xffa5 for transport parameters, and the "
-                    + "GnuTLS helper of ngtcp2 \(QuicVersion.libraryVersion) has only 0x39; use version 1, which is /quic-v1"
+                "QUIC version \(version) \(obstacle); use version 1, which is /quic-v1"
             )
         }
         guard versions.contains(.v1) else {

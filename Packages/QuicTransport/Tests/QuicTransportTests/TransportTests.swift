@@ -115,6 +115,7 @@ struct QuicPair: Sendable {
             try await transport.dialQuic("/ip4/127.0.0.1/udp/4001/quic")
         }
         #expect(error?.code == .unsupportedVersion)
+        #expect(error?.message.contains("ngtcp2 \(QuicVersion.libraryVersion)") == true)
         await transport.close()
     }
 

@@ -105,6 +105,13 @@ private final class ScriptedSocket: DatagramTransmitting {
         #expect(send(10 * 1000, 1000, &single, singles) == .wouldBlock(sentSegments: 3))
     }
 
+    @Test func aFullDeviceIsNoLossEither() {
+        var sender = GSOSender(usesSegmentation: true)
+        let socket = ScriptedSocket { call, _, _ in call == 2 ? ENOBUFS : 0 }
+        #expect(send(100 * 1000, 1000, &sender, socket) == .wouldBlock(sentSegments: 64, behindSocket: true))
+        #expect(sender.usesSegmentation)
+    }
+
     @Test func aFullBufferOnTheFirstSingleAfterARefusedTrainKeepsTheCount() {
         var sender = GSOSender(usesSegmentation: true)
         let socket = ScriptedSocket { call, _, segment in segment > 0 ? EIO : call == 2 ? EAGAIN : 0 }

@@ -22,7 +22,8 @@ extension Scenario {
         ),
         Scenario(
             name: "buffers",
-            threshold: "8 MiB arrive though every 7th send fails with ENOBUFS, and with EAGAIN, within 60 s",
+            threshold:
+                "8 MiB arrive though every 7th send fails with ENOBUFS, and with EAGAIN, within 60 s; no packet is lost",
             run: buffers
         ),
     ]
@@ -131,8 +132,12 @@ extension Scenario {
             try await connection.upload(8 << 20)
             try await connection.download(8 << 20)
             let time = (ContinuousClock.now - start).inSeconds
+            let lost = await connection.statistics()?.path.lostPackets ?? 0
             await connection.close(code: .none, reason: "")
             send_faults_set(0, 0)
+            // What could not be sent is sent later. One or the other packet may seem lost meanwhile.
+            outcome.demand(lost <= 20, "\(name): \(lost) packets were lost")
+            outcome.note += "\(name): \(lost) lost, "
             outcome.figures.append(time)
             outcome.demand(time <= 60, "\(name): \(fixed(time)) s")
             outcome.demand(send_faults_count() > faults + 20, "\(name): hardly a send failed")

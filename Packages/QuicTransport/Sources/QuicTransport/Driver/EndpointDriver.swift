@@ -261,7 +261,7 @@ final class EndpointDriver: UDPEndpointHandler {
         {
         case .sent: return nil
         case .dropped(let code): return code == EMSGSIZE ? nil : code
-        case .wouldBlock(let sent):
+        case .wouldBlock(let sent, _):
             // The packets are sealed and counted as sent: they have to go out, or they are losses.
             let rest = bytes.dropFirst(sent * batch.segmentSize)
             unsent[ObjectIdentifier(socket)] = (Array(rest), batch)
@@ -288,7 +288,7 @@ final class EndpointDriver: UDPEndpointHandler {
                     ecn: batch.ecn
                 )
             }
-            if case .wouldBlock(let sent) = result {
+            if case .wouldBlock(let sent, _) = result {
                 unsent[ObjectIdentifier(endpoint)] = (Array(bytes.dropFirst(sent * batch.segmentSize)), batch)
                 return
             }

@@ -10,9 +10,9 @@ import Musl
 enum UDPSendResult: Equatable, Sendable {
     /// The kernel took all of them.
     case sent
-    /// The socket's send buffer is full. The first `sentSegments` datagrams are gone; offer the rest again when
-    /// ``UDPEndpointHandler/writable(_:)`` is called.
-    case wouldBlock(sentSegments: Int)
+    /// There is no room: in the socket's send buffer (EAGAIN), or behind it in the network card's queue (ENOBUFS). The first
+    /// `sentSegments` datagrams are gone; offer the rest again when ``UDPEndpointHandler/writable(_:)`` is called.
+    case wouldBlock(sentSegments: Int, behindSocket: Bool = false)
     /// This destination, source or size is refused, with this errno. The socket and other destinations are not
     /// affected; to QUIC it is packet loss.
     case dropped(Int32)
@@ -90,6 +90,7 @@ struct GSOSender {
         switch outcome {
         case .sent: .sent
         case .failed(EAGAIN): .wouldBlock(sentSegments: sentSegments)
+        case .failed(ENOBUFS): .wouldBlock(sentSegments: sentSegments, behindSocket: true)
         case .failed(let code): .dropped(code)
         }
     }

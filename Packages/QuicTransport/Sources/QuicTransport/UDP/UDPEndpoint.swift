@@ -29,7 +29,7 @@ protocol UDPEndpointHandler: AnyObject {
     /// The read batch is over: the one place to let the protocol answer.
     func receiveCompleted(_ endpoint: UDPEndpoint)
 
-    /// The send buffer has room again after ``UDPSendResult/wouldBlock(sentSegments:)``.
+    /// The send buffer has room again after ``UDPSendResult/wouldBlock(sentSegments:behindSocket:)``.
     func writable(_ endpoint: UDPEndpoint)
 
     /// The socket is gone without ``UDPEndpoint/close()`` having been called.
@@ -204,11 +204,11 @@ final class UDPEndpoint {
         case .sent:
             statistics.datagramsSent += segments
             statistics.bytesSent += bytes.count
-        case .wouldBlock(let sent):
+        case .wouldBlock(let sent, let behindSocket):
             statistics.datagramsSent += sent
             statistics.bytesSent += sent * segmentSize
             statistics.sendsBlocked += 1
-            watchWritability(of: socket)
+            if behindSocket { waitForDevice() } else { watchWritability(of: socket) }
         case .dropped(let code):
             statistics.datagramsDropped += segments
             statistics.lastSendError = code
@@ -237,6 +237,17 @@ final class UDPEndpoint {
                     self.handler?.writable(self)
                 }
             }
+    }
+
+    /// Waits a moment, then calls the handler once. A socket whose network card has no room counts as writable all the
+    /// time: nothing tells when there is room again. In a millisecond a card of 1 Gbit/s sends some eighty datagrams.
+    private func waitForDevice() {
+        guard !isWatchingWritability else { return }
+        isWatchingWritability = true
+        eventLoop.assumeIsolated().scheduleTask(in: .milliseconds(1)) {
+            self.isWatchingWritability = false
+            if self.socket != nil { self.handler?.writable(self) }
+        }
     }
 
     // MARK: Receiving
