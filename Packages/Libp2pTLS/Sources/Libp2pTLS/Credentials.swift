@@ -71,19 +71,23 @@ final class Credentials: @unchecked Sendable {
 /// Why `@unchecked Sendable` is true: the pointer is a `let`, and GnuTLS only reads a priority cache after making it;
 /// it even counts references to it atomically, because sharing is its purpose.
 final class Priority: @unchecked Sendable {
-    /// TLS 1.3 only; AES before ChaCha20, which is five times slower here; X25519 first; no signature that the
-    /// certificate checks would refuse; the legacy session id stays empty as QUIC demands (RFC 9001 §8.4).
-    static let text =
-        "NORMAL:-VERS-ALL:+VERS-TLS1.3:-CIPHER-ALL:+AES-128-GCM:+AES-256-GCM:+CHACHA20-POLY1305"
-        + ":-GROUP-ALL:+GROUP-X25519:+GROUP-SECP256R1:+GROUP-SECP384R1:+GROUP-SECP521R1"
-        + ":-SIGN-RSA-SHA1:-SIGN-ECDSA-SHA1:-SIGN-EDDSA-ED448:%SERVER_PRECEDENCE:%DISABLE_TLS13_COMPAT_MODE"
+    /// The priorities of the default cipher suites.
+    static let text = text(CipherSuite.allCases)
+
+    /// TLS 1.3 only; X25519 first; no signature that the certificate checks would refuse; the legacy session id stays empty
+    /// as QUIC demands (RFC 9001 §8.4).
+    static func text(_ cipherSuites: [CipherSuite]) -> String {
+        "NORMAL:-VERS-ALL:+VERS-TLS1.3:-CIPHER-ALL" + cipherSuites.map { ":+" + $0.priorityName }.joined()
+            + ":-GROUP-ALL:+GROUP-X25519:+GROUP-SECP256R1:+GROUP-SECP384R1:+GROUP-SECP521R1"
+            + ":-SIGN-RSA-SHA1:-SIGN-ECDSA-SHA1:-SIGN-EDDSA-ED448:%SERVER_PRECEDENCE:%DISABLE_TLS13_COMPAT_MODE"
+    }
 
     /// Valid while this object lives.
     let handle: gnutls_priority_t
 
-    init() throws(TLSError) {
+    init(_ cipherSuites: [CipherSuite]) throws(TLSError) {
         var made: gnutls_priority_t?
-        try check(gnutls_priority_init(&made, Self.text, nil), "Parsing the TLS priorities")
+        try check(gnutls_priority_init(&made, Self.text(cipherSuites), nil), "Parsing the TLS priorities")
         guard let made else { throw TLSError(.gnutls, "GnuTLS made no priority cache.") }
         handle = made
     }

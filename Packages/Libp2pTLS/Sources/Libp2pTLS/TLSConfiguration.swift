@@ -21,6 +21,9 @@ public struct TLSConfiguration: Sendable {
     public var allowedKeyTypes: Set<KeyType>
     /// The kind of key in our certificate. Default P-256, which every other implementation accepts.
     public var certificateKey: CertificateKeyKind
+    /// The cipher suites offered and accepted, the preferred one first; a server's order counts. Default: all three, AES
+    /// before ChaCha20, which is several times slower on processors that have AES.
+    public var cipherSuites: [CipherSuite]
     /// The file to which TLS secrets are appended in NSS format, for Wireshark; `nil` (the default) records nothing.
     /// Whoever reads this file can decrypt the recorded connections. See ``keyLogFileFromEnvironment``.
     public var keyLogFile: String?
@@ -37,6 +40,7 @@ public struct TLSConfiguration: Sendable {
         backdateSeconds: Int64 = 86_400,
         allowedKeyTypes: Set<KeyType> = CertificateVerifier.allKeyTypes,
         certificateKey: CertificateKeyKind = .p256,
+        cipherSuites: [CipherSuite] = CipherSuite.allCases,
         keyLogFile: String? = nil,
         clock: @escaping @Sendable () -> Int64 = TLSConfiguration.systemTime
     ) {
@@ -45,6 +49,7 @@ public struct TLSConfiguration: Sendable {
         self.backdateSeconds = backdateSeconds
         self.allowedKeyTypes = allowedKeyTypes
         self.certificateKey = certificateKey
+        self.cipherSuites = cipherSuites
         self.keyLogFile = keyLogFile
         self.clock = clock
     }
@@ -74,6 +79,9 @@ public struct TLSConfiguration: Sendable {
             throw refuse("backdateSeconds", "must be from 0 to 100 years")
         }
         guard !allowedKeyTypes.isEmpty else { throw refuse("allowedKeyTypes", "must not be empty") }
+        guard !cipherSuites.isEmpty, Set(cipherSuites).count == cipherSuites.count else {
+            throw refuse("cipherSuites", "must name at least one, and none twice")
+        }
         if let keyLogFile, keyLogFile.isEmpty { throw refuse("keyLogFile", "must be a path, or nil for no key log") }
     }
 }

@@ -29,7 +29,7 @@ public final class TLSContext: Sendable {
         self.configuration = configuration
         self.identity = identity
         localPeer = identity.peerID
-        priority = try Priority()
+        priority = try Priority(configuration.cipherSuites)
         if let path = configuration.keyLogFile { keyLog = try KeyLog(path: path) } else { keyLog = nil }
         let credentials = try Credentials(
             identity: identity,

@@ -148,6 +148,7 @@ import Testing
             ("validityDays", .init(validityDays: 0)), ("validityDays", .init(validityDays: .max)),
             ("backdateSeconds", .init(backdateSeconds: -1)), ("backdateSeconds", .init(backdateSeconds: .max)),
             ("allowedKeyTypes", .init(allowedKeyTypes: [])), ("keyLogFile", .init(keyLogFile: "")),
+            ("cipherSuites", .init(cipherSuites: [])), ("cipherSuites", .init(cipherSuites: [.aes128, .aes128])),
         ]
         for (field, configuration) in wrong {
             do throws(TLSError) {

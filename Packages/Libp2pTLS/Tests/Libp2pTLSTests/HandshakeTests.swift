@@ -22,6 +22,24 @@ import Testing
         #expect(!client.isResumed && client.failure == nil && server.failure == nil)
     }
 
+    @Test func theServersOrderOfCipherSuitesCountsAmongThoseThatTheClientOffers() throws {
+        let cases: [([CipherSuite], [CipherSuite], CipherSuite?)] = [
+            ([.chaCha20], CipherSuite.allCases, .chaCha20), (CipherSuite.allCases, [.chaCha20, .aes128], .chaCha20),
+            ([.aes256, .chaCha20], CipherSuite.allCases, .aes256), ([.aes128], [.chaCha20], nil),
+        ]
+        for (offered, accepted, expected) in cases {
+            let client = try TLSContext(identity: alice, configuration: TLSConfiguration(cipherSuites: offered))
+                .makeClientSession(expecting: bob.peerID)
+            let server = try TLSContext(identity: bob, configuration: TLSConfiguration(cipherSuites: accepted))
+                .makeServerSession()
+            let ends = handshake(client, server)
+            #expect((ends.client.result == 0 && ends.server.result == 0) == (expected != nil))
+            guard let expected else { continue }
+            #expect(client.cipherSuite == expected.rawValue && server.cipherSuite == expected.rawValue)
+            #expect(server.verifiedPeer?.peerID == alice.peerID)
+        }
+    }
+
     @Test func dialerFindsOutWhoAnswersWhenItExpectsNobody() throws {
         let client = try TLSContext(identity: alice).makeClientSession(expecting: nil)
         let server = try TLSContext(identity: bob).makeServerSession()

@@ -115,11 +115,22 @@ extension Scenario {
                 within: .seconds(10)
             )
         },
-        Scenario(
-            "chacha20",
-            "the whole over ChaCha20-Poly1305",
-            unsupported: "Libp2pTLS has one order of ciphers, AES first, and every peer of this library has AES"
-        ),
+        Scenario("chacha20", "a client that offers ChaCha20-Poly1305 alone gets it, and carries 1 MiB each way") {
+            simulation,
+            size in
+            let server = try simulation.addNode("server")
+            var settings = NodeSettings()
+            settings.cipherSuites = [.chaCha20]
+            let client = try simulation.addNode("client", settings)
+            let connection = try simulation.connect(from: client, to: server)
+            let bytes = size == .full ? 1 << 20 : 64 << 10
+            simulation.carry([StreamPlan(request: bytes, response: bytes)], on: connection, within: .seconds(10))
+            for end: SimulatedConnection? in [connection, server.connections.first] {
+                let cipher = end?.handshake?.cipherSuite
+                simulation.expect(cipher == CipherSuite.chaCha20.rawValue, "\(cipher ?? "no cipher") was agreed on")
+            }
+            simulation.note("cipher", connection.handshake?.cipherSuite ?? "-")
+        },
         Scenario("amplification-limit", "a silent client's address gets at most three times what came from it") {
             simulation,
             _ in

@@ -8,6 +8,8 @@ public struct NodeSettings: Sendable {
     public var configuration = QuicConfiguration.defaults
     /// The kind of key in its certificate. Ed25519 is the quicker one; the signature of a P-256 key varies in length.
     public var certificateKey = CertificateKeyKind.ed25519
+    /// The cipher suites it offers and accepts, in order of preference.
+    public var cipherSuites = CipherSuite.allCases
     /// Whether strangers may open connections.
     public var accepts = true
     /// The most datagrams in one batch.
@@ -98,7 +100,11 @@ public final class SimulatedNode {
         generator: SeededGenerator
     ) throws -> EndpointCore {
         // The clock of certificates stands still: what is in them must not depend on the day.
-        let tls = TLSConfiguration(certificateKey: settings.certificateKey, clock: { 1_700_000_000 })
+        let tls = TLSConfiguration(
+            certificateKey: settings.certificateKey,
+            cipherSuites: settings.cipherSuites,
+            clock: { 1_700_000_000 }
+        )
         let endpoint = EndpointCore(
             configuration: settings.configuration,
             tls: try TLSContext(identity: identity, configuration: tls),

@@ -6,7 +6,7 @@ public struct HandshakeResult: Sendable {
     public var peer: VerifiedPeer
     /// The application protocol, `libp2p`.
     public var alpn: String
-    /// The TLS cipher suite, such as `AES-128-GCM`; `nil` if the library does not say.
+    /// The TLS cipher suite, such as `TLS_AES_128_GCM_SHA256`; `nil` if the library does not say.
     public var cipherSuite: String?
     /// The QUIC version number, `0x00000001` for version 1.
     public var version: UInt32
