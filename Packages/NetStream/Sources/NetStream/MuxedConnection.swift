@@ -56,6 +56,11 @@ public protocol MuxedConnection: AnyObject, Sendable {
     ///   connection is closed.
     func acceptStream() async throws -> any MuxedStream
 
+    /// Waits until the peer's side has what was written to streams whose sending half was ended here, as far as they are not
+    /// broken. Returns early when the connection is over or the task is cancelled. There is no deadline: a peer that does
+    /// not read keeps it waiting.
+    func flush() async
+
     /// Closes the connection and all its streams. Idempotent; returns when the close is done or its deadline passed.
     func close(code: ConnectionErrorCode, reason: String) async
 
@@ -66,4 +71,7 @@ public protocol MuxedConnection: AnyObject, Sendable {
 extension MuxedConnection {
     /// Not measured.
     public var roundTripTime: Duration? { nil }
+
+    /// Returns at once: for transports in which what was written has arrived.
+    public func flush() async {}
 }

@@ -216,7 +216,7 @@ public final class QuicConnection: MuxedConnection {
     /// Closes the connection at once: streams are cut off, the peer is told the code. Returns when that is done, at the
     /// latest after `QuicConfiguration.Timeouts.close`.
     ///
-    /// Close the streams first, and let the peer answer, where their last bytes matter.
+    /// Close the streams first and wait for ``flush()``, or let the peer answer, where their last bytes matter.
     public func close(code: ConnectionErrorCode, reason: String) async {
         let driver = driver
         eventLoop.execute { driver.value.close(code: code, reason: reason) }

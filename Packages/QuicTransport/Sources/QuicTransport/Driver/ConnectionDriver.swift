@@ -44,6 +44,8 @@ final class ConnectionDriver {
 
     /// Who waits for which of the core's pings.
     var pings: [UInt64: PingWaiter] = [:]
+    /// Who waits until what was written has arrived.
+    var flushes: [UInt64: @Sendable () -> Void] = [:]
     /// Datagrams that arrived and gave way to newer ones.
     private(set) var unreadDatagrams: UInt64 = 0
 
@@ -93,6 +95,7 @@ final class ConnectionDriver {
         endpoint.core.synchronize(core)
         // Writing can end the connection.
         handleEvents()
+        endFlushesThatAreDone()
         if core.isFinished {
             finish()
         } else {
@@ -246,6 +249,7 @@ final class ConnectionDriver {
         wakes.attach(nil)
         for mailbox in streams.values { mailbox.connectionFailed(end.error) }
         streams = [:]
+        endFlushesThatAreDone()
         connection?.ended(end)
         connection = nil
         endpoint.ended(self, end)

@@ -78,6 +78,14 @@ struct OutboundHalf<Waiter> {
         }
     }
 
+    /// Whether the half was ended in an orderly way.
+    var isEnded: Bool {
+        switch phase {
+        case .ending, .ended: true
+        case .open, .failed: false
+        }
+    }
+
     private var error: QuicError? {
         switch phase {
         case .open: nil

@@ -128,6 +128,15 @@ final class StreamMailbox: Sendable {
         }
     }
 
+    /// Whether the sending half was ended and the peer has not got all of it, as far as is known. The end itself counts where
+    /// the stream is over for the transport once that is acknowledged: when the receiving half is over too.
+    var isArriving: Bool {
+        state.withLock { state in
+            guard state.outbound.isEnded else { return false }
+            return state.outbound.hasPending || state.outbound.outstanding > 0 || !state.inbound.isOpen
+        }
+    }
+
     // MARK: Reading
 
     /// Waits for bytes; nil at the end of the stream. A chunk that is no longer than `maxLength` is not copied.
