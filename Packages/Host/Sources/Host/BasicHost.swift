@@ -44,6 +44,7 @@ public final class BasicHost: Sendable {
         var isPushing = false
         var recordSequence: UInt64 = 0
         var observed = ObservedAddresses()
+        var untold = UntoldEnds()
     }
 
     /// Who this host is.
@@ -149,6 +150,8 @@ public final class BasicHost: Sendable {
 
     /// Closes listeners, connections (with the code "shutdown") and transports, and ends ``run()``. Idempotent; returns
     /// when it is done.
+    ///
+    /// The events end after those of every listener's and every connection's end.
     public func close() async {
         let (isFirst, wasIdle) = state.withLock { state in
             guard state.phase != .closing, state.phase != .closed else { return (false, false) }
@@ -161,11 +164,11 @@ public final class BasicHost: Sendable {
             return
         }
         let (listeners, connections, dials) = state.withLock { state in
-            (state.listeners, state.connections.values.flatMap { $0 }, Array(state.dials.values))
+            (state.listeners, Array(state.untold.connections.values), Array(state.dials.values))
         }
         for dial in dials { dial.result.fulfil(.failure(Self.closedError)) }
         await withDiscardingTaskGroup { group in
-            for listener in listeners { group.addTask { await listener.close() } }
+            for listener in listeners { group.addTask { await self.stop(listener) } }
             for connection in connections {
                 group.addTask { await connection.muxed.close(code: .shutdown, reason: "the host shuts down") }
             }
@@ -174,13 +177,23 @@ public final class BasicHost: Sendable {
         jobInput.finish()
         // Of a host that never ran nobody takes the jobs, and they hold the host.
         if wasIdle { for await _ in jobs {} }
+        // Told here too: the tasks that watch them may be waiting for handlers that heed no cancellation.
+        for connection in connections { ended(connection, reason: await closeReason(of: connection)) }
+        if let untold = state.withLock({ $0.untold.wait() }) { await uncancelled { try? await untold.wait() } }
         state.withLock { state in
             state.phase = .closed
-            state.listeners = []
             state.handlers = HandlerRegistry()
         }
         hub.finish()
         whenClosed.fulfil(.success(()))
+    }
+
+    /// Why a connection is over that this host has closed.
+    private func closeReason(of connection: HostConnection) async -> ConnectionCloseReason {
+        if connection.muxed.isClosed { return await connection.muxed.waitUntilClosed() }
+        // The transport took longer than it may.
+        let code = ConnectionErrorCode.shutdown.rawValue
+        return ConnectionCloseReason(code: code, isApplication: true, byPeer: false, reason: "the host shuts down")
     }
 
     static var closedError: HostError {
@@ -208,10 +221,15 @@ public final class BasicHost: Sendable {
         let isOpen = state.withLock { state in
             guard state.phase == .idle || state.phase == .running else { return false }
             state.listeners.append(listener)
+            state.untold.addListener()
             return true
         }
-        guard isOpen, submit({ await self.serve(listener) }) else {
+        guard isOpen else {
             await listener.close()
+            throw Self.closedError
+        }
+        guard submit({ await self.serve(listener) }) else {
+            await stop(listener)
             throw Self.closedError
         }
         let addresses = listener.addresses.map { $0.withPeerID(peerID) }

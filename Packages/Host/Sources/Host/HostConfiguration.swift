@@ -28,7 +28,7 @@ public struct HostConfiguration: Sendable {
         /// The longest such pause. 5 min.
         public var longestDialBackOff: Duration = .seconds(300)
         /// When a network is taken to swallow UDP or IPv6, so that public addresses which need them are not dialled; `nil`
-        /// for never. When nothing else is left of the addresses that a caller named, they are dialled all the same.
+        /// for never. Addresses that a caller names are dialled all the same, after the others.
         public var blackHoleDetection: BlackHoleDetection? = BlackHoleDetection()
         /// When and how far the number of connections is cut down. Not at all by default.
         public var trimming: Trimming?
@@ -131,6 +131,9 @@ public struct HostConfiguration: Sendable {
     /// How long a peer is remembered that is neither connected nor added by the program. 24 h: an address that nobody
     /// answered at for a day is more likely to cost a dial than to lead to the peer.
     public var rememberedFor: Duration = .seconds(24 * 3600)
+    /// Looks up the names in `/dns…` addresses that are dialled. The host does so, not the transport, so that its gater, its
+    /// back-off and its ranking see what the names stand for.
+    public var resolver: any NameResolver = SystemNameResolver()
     /// Where the host's metrics go; that of `MetricsSystem` if `nil`. See "Watching a node".
     public var metricsFactory: (any MetricsFactory)?
     /// What measures every time above. Tests hand in a clock of their own.

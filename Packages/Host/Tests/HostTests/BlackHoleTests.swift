@@ -114,6 +114,26 @@ import Testing
         }
     }
 
+    @Test func whatACallerNamesIsDialledIntoABlackHoleButLast() async throws {
+        var configuration = HostConfiguration()
+        configuration.connections.blackHoleDetection = BlackHoleDetection(window: 4, minimumSuccesses: 1)
+        let failed = try (1...4).map { try Multiaddr(parsing: "/ip6/2001:db8::\($0)/udp/1/quic-v1") }
+        let doubtful: Multiaddr = "/ip6/2001:db8::9/udp/1/quic-v1"
+        let stored: Multiaddr = "/ip6/2001:db8::8/udp/1/quic-v1"
+        let (named, near): (Multiaddr, Multiaddr) = ("/ip4/10.0.0.1/udp/1/quic-v1", "/ip4/10.0.0.2/udp/1/quic-v1")
+        let transport = StuckTransport(failing: Set(failed + [doubtful, stored, named, near]))
+        try await withHost(identity: .ed25519(), transports: [transport], configuration: configuration) { host in
+            for address in failed { _ = await code { try await host.connect(to: address) } }
+            #expect(host.snapshot().blackHoles["ipv6"] == .blocked)
+            let peer = PrivateKey.ed25519().peerID
+            host.peerStore.add([stored, near], for: peer)
+            let failure = await code { try await host.connect(to: peer, addresses: [doubtful, named]) }
+            #expect(failure == .dialFailed)
+            // What was only known from before and is doubtful is left out.
+            #expect(transport.dials == failed + [named, near, doubtful])
+        }
+    }
+
     @Test func settingsThatMakeNoSenseAreRefused() async {
         var configuration = HostConfiguration()
         configuration.connections.blackHoleDetection = BlackHoleDetection(window: 4, minimumSuccesses: 5)

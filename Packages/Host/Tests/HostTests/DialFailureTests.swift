@@ -2,9 +2,28 @@ import Multiaddr
 import NetStream
 import NetStreamTesting
 import PeerID
+import Synchronization
 import Testing
 
 @testable import Host
+
+/// A clock that is moved by hand, and knows how many tasks sleep.
+private final class SleepWatch: Clock {
+    let clock = ManualClock()
+    private let count = Mutex((begun: 0, sleeping: 0))
+
+    /// How often somebody began to sleep.
+    var begun: Int { count.withLock { $0.begun } }
+    var sleeping: Int { count.withLock { $0.sleeping } }
+    var now: ManualClock.Instant { clock.now }
+    var minimumResolution: Duration { .zero }
+
+    func sleep(until deadline: ManualClock.Instant, tolerance: Duration?) async throws {
+        count.withLock { ($0.begun, $0.sleeping) = ($0.begun + 1, $0.sleeping + 1) }
+        defer { count.withLock { $0.sleeping -= 1 } }
+        try await clock.sleep(until: deadline, tolerance: tolerance)
+    }
+}
 
 /// Dials to many addresses, of which some or all do not answer.
 @Suite(.timeLimit(.minutes(1))) struct DialFailureTests {
@@ -32,6 +51,33 @@ import Testing
             }
             #expect(failure == .timeout)
             #expect(transport.dials.count == 8)
+        }
+    }
+
+    @Test func aFailureStartsTheNextOneAndNothingElse() async throws {
+        let addresses = try (1...6).map { try Multiaddr(parsing: "/ip4/192.0.2.\($0)/udp/1/quic-v1") }
+        let watch = SleepWatch()
+        var configuration = HostConfiguration()
+        configuration.clock = watch
+        // The first three fail at once; of the others nobody hears.
+        let transport = StuckTransport(failing: Set(addresses.prefix(3)))
+        try await withHost(identity: .ed25519(), transports: [transport], configuration: configuration) { host in
+            let dial = Task { await code { try await host.connect(to: stranger, addresses: addresses) } }
+            for count in 4...6 {
+                await transport.waitFor(count)
+                #expect(transport.dials == Array(addresses.prefix(count)))
+                // The deadline, and one head start while there is another address: none of those that failed.
+                let expected = count < 6 ? 2 : 1
+                let begun = min(count, 5) + 1
+                while watch.begun < begun || watch.sleeping != expected { await Task.yield() }
+                watch.clock.advance(by: .milliseconds(249))
+                for _ in 0..<100 { await Task.yield() }
+                #expect(transport.dials.count == count && watch.sleeping == expected)
+                watch.clock.advance(by: .milliseconds(1))
+            }
+            dial.cancel()
+            #expect(await dial.value == .cancelled)
+            while watch.sleeping > 0 { await Task.yield() }
         }
     }
 

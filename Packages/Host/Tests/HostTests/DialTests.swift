@@ -98,8 +98,8 @@ import Testing
             // The first fails, so the second starts at once; the third has to wait.
             await transport.waitFor(2)
             #expect(transport.dials == [dead, next])
-            // The deadline, the stagger of the first, the stagger of the second.
-            await clock.waitForSleepers(3)
+            // The deadline, and the head start of the second: that of the first ended with its failure.
+            await clock.waitForSleepers(2)
             clock.advance(by: .milliseconds(250))
             await transport.waitFor(3)
             #expect(transport.dials == [dead, next, last])

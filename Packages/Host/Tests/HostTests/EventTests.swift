@@ -9,10 +9,11 @@ import Testing
 
 /// What a host tells.
 @Suite(.timeLimit(.minutes(1))) struct EventTests {
-    @Test func theEndOfAConnectionIsToldThoughItsHandlersRunOn() async throws {
+    @Test(arguments: TestNetwork.allCases)
+    func theEndOfAConnectionIsToldThoughItsHandlersRunOn(_ network: TestNetwork) async throws {
         let gate = SharedResult<Void>()
         let (started, start) = AsyncStream<Void>.makeStream()
-        try await withTwoHosts(NegotiationTests.quiet, NegotiationTests.quiet) { server, client in
+        try await withTwoHosts(on: network, NegotiationTests.quiet, NegotiationTests.quiet) { server, client in
             defer { gate.fulfil(.success(())) }
             // A handler that heeds no cancellation.
             await server.handle("/stubborn/1") { _ in
@@ -39,6 +40,59 @@ import Testing
         }
     }
 
+    @Test(arguments: TestNetwork.allCases)
+    func eventsEndAfterTheLastOfThem(_ network: TestNetwork) async throws {
+        let gate = SharedResult<Void>()
+        defer { gate.fulfil(.success(())) }
+        let (started, start) = AsyncStream<Void>.makeStream()
+        try await network.openHost(NegotiationTests.quiet) { network, host in
+            // Handlers that heed no cancellation hold nothing up.
+            await host.handle("/stubborn/1") { _ in
+                start.yield()
+                await uncancelled { try? await gate.wait() }
+            }
+            let events = host.events()
+            let seen = Mutex<[HostEvent]>([])
+            host.notify { event in seen.withLock { $0.append(event) } }
+            let address = try host.address
+            var peers: [RawPeer] = []
+            for number in 0..<30 {
+                while host.connections().count < number { await Task.yield() }
+                peers.append(try await RawPeer(in: network, dialing: host))
+            }
+            _ = try await peers[0].open("/stubborn/1")
+            for await _ in started { break }
+            while host.connections().count < peers.count { await Task.yield() }
+            // Some end by themselves at the same time.
+            async let leaving: Void = withDiscardingTaskGroup { group in
+                for peer in peers.suffix(10) {
+                    group.addTask { await peer.connection.close(code: .none, reason: "") }
+                }
+            }
+            await host.close()
+            await leaving
+            var read: [HostEvent] = []
+            for await event in events { read.append(event) }
+            for told in [read, seen.withLock { $0 }] {
+                var open: Set<UInt64> = []
+                var (ends, isListening) = (0, true)
+                for event in told {
+                    switch event {
+                    case .connected(let info): #expect(open.insert(info.id).inserted)
+                    case .disconnected(let info, _):
+                        // After its beginning, and once.
+                        #expect(open.remove(info.id) != nil)
+                        ends += 1
+                    case .stoppedListening(let where_): isListening = isListening && where_ != address
+                    default: break
+                    }
+                }
+                #expect(ends == 30 && open.isEmpty && !isListening)
+            }
+            gate.fulfil(.success(()))
+        }
+    }
+
     @Test func aSlowReaderLosesTheOldestAndIsToldSo() async throws {
         let metrics = TestMetrics()
         let dropped = HostMetrics(factory: metrics).eventsDropped
@@ -59,8 +113,9 @@ import Testing
         #expect(metrics.counterTotal(label: "libp2p_host_events_dropped") == 3)
     }
 
-    @Test func notifieesAreToldEachEventUntilTheyAreCancelled() async throws {
-        try await withTwoHosts(NegotiationTests.quiet, NegotiationTests.quiet) { server, client in
+    @Test(arguments: TestNetwork.allCases)
+    func notifieesAreToldEachEventUntilTheyAreCancelled(_ network: TestNetwork) async throws {
+        try await withTwoHosts(on: network, NegotiationTests.quiet, NegotiationTests.quiet) { server, client in
             let seen = Mutex<[String]>([])
             let notifiee = client.notify { event in
                 switch event {

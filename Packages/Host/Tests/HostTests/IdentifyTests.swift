@@ -165,7 +165,7 @@ import Testing
         var told = content(protocols: ["/fine", "", "na", String(repeating: "x", count: 1500)])
         told.agentVersion = String(repeating: "a", count: 4000)
         let info = try IdentifyMessage.decode(IdentifyMessage.encode(told), from: key.peerID, key: key.publicKey)
-        #expect(info.agentVersion.utf8.count == IdentifyMessage.textLimit)
+        #expect(info.agentVersion?.utf8.count == IdentifyMessage.textLimit)
         #expect(info.protocols == ["/fine"])
     }
 
@@ -267,8 +267,8 @@ import Testing
 
     @Test func anOlderRecordDoesNotReplaceAYoungerOne() throws {
         let store = PeerStore(capacity: 10)
-        func told(_ sequence: UInt64, _ address: Multiaddr) -> IdentifyInfo {
-            IdentifyInfo(
+        func told(_ sequence: UInt64, _ address: Multiaddr) -> IdentifyUpdate {
+            IdentifyUpdate(
                 peer: key.peerID,
                 publicKey: key.publicKey,
                 protocolVersion: "",

@@ -1,3 +1,4 @@
+import MetricsTestKit
 import Multiaddr
 import NetStream
 import NetStreamTesting
@@ -10,31 +11,109 @@ import Testing
 @Suite(.timeLimit(.minutes(2))) struct MisbehaviourTests {
     private static let refused = StreamFailureKind.failedNegotiation
 
+    /// Opens 10,000 streams and says one byte on each, which makes it known; it is the beginning of a header.
+    ///
+    /// - Returns: How that ended; `nil` when all were opened.
+    private func flood(_ peer: RawPeer, onOpen: () -> Void = {}) async -> StreamFailureKind? {
+        var streams: [any MuxedStream] = []
+        let end = await failure {
+            for _ in 0..<10_000 {
+                streams.append(try await peer.open(saying: [19]))
+                onOpen()
+            }
+        }
+        guard end == nil else { return end }
+        for stream in streams {
+            let end = await RawPeer.end(of: stream)
+            guard end == Self.refused else { return end }
+        }
+        return nil
+    }
+
     @Test(arguments: TestNetwork.allCases)
     func aPeerThatOpensTenThousandStreamsAndSaysNothing(_ kind: TestNetwork) async throws {
+        let metrics = TestMetrics()
         var configuration = NegotiationTests.quiet
+        configuration.metricsFactory = metrics
         configuration.streams.negotiationTimeout = .milliseconds(20)
         configuration.streams.inboundNegotiations = 64
+        let limits = configuration.limits
         try await whileAnotherPings(on: kind, configuration) { network, host in
             let peer = try await RawPeer(in: network, dialing: host)
-            var streams: [any MuxedStream] = []
-            let end = await failure {
-                for _ in 0..<10_000 {
-                    // One byte makes a stream known; it is the beginning of a header.
-                    streams.append(try await peer.open(saying: [19]))
-                    if streams.count > 1000 { streams.removeFirst(500) }
-                }
+            let isOver = Flag()
+            async let flooding = {
+                defer { isOver.set() }
+                return await flood(peer)
+            }()
+            // All the while it has no more than its negotiations.
+            var most = ResourceUsage()
+            while !isOver.isSet {
+                let now = host.resourceUsage(of: .peer(peer.peerID))
+                most.inboundStreams = max(most.inboundStreams, now.inboundStreams)
+                most.memory = max(most.memory, now.memory)
+                await Task.yield()
             }
+            #expect(1...64 ~= most.inboundStreams)
+            #expect(most.memory <= limits.memoryPerConnection + 64 * limits.memoryPerStream)
             // Either every one ran into its deadline, or the transport had enough of it.
+            let end = await flooding
+            let given = metrics.counterTotal(
+                label: "libp2p_host_negotiations_failed",
+                dimensions: [("direction", "inbound"), ("cause", "timeout")]
+            )
             if end == nil {
-                #expect(await RawPeer.end(of: streams[0]) == Self.refused)
+                #expect(given == 10_000)
             } else {
                 guard case .connectionClosed(_, true) = end else {
                     Issue.record("the flood ended with \(String(describing: end))")
                     return
                 }
+                #expect(given > 0)
             }
             await peer.connection.close(code: .none, reason: "")
+        }
+    }
+
+    @Test(arguments: TestNetwork.allCases)
+    func whatASilentPeerHoldsDoesNotGrowWithItsStreams(_ kind: TestNetwork) async throws {
+        var configuration = NegotiationTests.quiet
+        // Nobody is given up: everything that the host takes in stays.
+        configuration.streams.negotiationTimeout = .seconds(1000)
+        configuration.streams.inboundNegotiations = 16
+        let limits = configuration.limits
+        try await whileAnotherPings(on: kind, configuration) { network, host in
+            let peer = try await RawPeer(in: network, dialing: host)
+            let (opened, isOver) = (Count(), Flag())
+            async let flooding = {
+                defer { isOver.set() }
+                return await flood(peer) { opened.add() }
+            }()
+            let scope = ResourceScope.peer(peer.peerID)
+            while host.resourceUsage(of: scope).inboundStreams < 16 { await Task.yield() }
+            // The transport gives it credit for more than the host takes in.
+            while !isOver.isSet, opened.value < 100 { await Task.yield() }
+            // A third peer is served in the meantime, a hundred times.
+            try await network.host(listens: false) { third in
+                let other = try await third.connect(to: host.address)
+                for number in 0..<100 {
+                    let stream = try await third.newStream(to: other, protocols: [EchoProtocol.name])
+                    try await stream.write([UInt8(number)])
+                    #expect(try await stream.readExactly(1) == [UInt8(number)])
+                    try await stream.close()
+                }
+            }
+            var expected = ResourceUsage()
+            expected.inboundConnections = 1
+            expected.inboundStreams = 16
+            expected.memory = limits.memoryPerConnection + 16 * limits.memoryPerStream
+            #expect(host.resourceUsage(of: scope) == expected)
+            #expect(!isOver.isSet)
+            await peer.connection.close(code: .none, reason: "")
+            guard case .connectionClosed = await flooding else {
+                Issue.record("the flood did not end with its connection")
+                return
+            }
+            while host.resourceUsage(of: scope) != ResourceUsage() { await Task.yield() }
         }
     }
 

@@ -13,11 +13,12 @@ import Testing
     private func connection(
         _ id: UInt64,
         from remote: Multiaddr,
-        to local: Multiaddr = "/ip4/192.168.1.2/udp/4001/quic-v1"
+        to local: Multiaddr = "/ip4/192.168.1.2/udp/4001/quic-v1",
+        peer: PeerID = PrivateKey.ed25519().peerID
     ) -> ConnectionInfo {
         ConnectionInfo(
             id: id,
-            peer: PrivateKey.ed25519().peerID,
+            peer: peer,
             direction: .outbound,
             localAddress: local,
             remoteAddress: remote
@@ -40,6 +41,57 @@ import Testing
         // It is over with the connections that told it.
         observed.forget(20)
         #expect(observed.confirmed(by: 3).isEmpty)
+    }
+
+    @Test func onePeerIsOneObserverWhereverItIs() throws {
+        var observed = ObservedAddresses()
+        let liar = PrivateKey.ed25519().peerID
+        for id in 1...10 {
+            let from = try Multiaddr(parsing: "/ip4/198.51.100.\(id)/udp/1/quic-v1")
+            observed.note(seen, by: connection(UInt64(id), from: from, peer: liar), listening: listening)
+        }
+        #expect(observed.confirmed(by: 2).isEmpty)
+        #expect(observed.confirmed(by: 1) == [seen])
+        observed.note(seen, by: connection(11, from: "/ip4/198.51.100.1/udp/1/quic-v1"), listening: listening)
+        #expect(observed.confirmed(by: 2) == [seen])
+    }
+
+    @Test func onlyWhatARouterCouldHaveMadeIsBelieved() {
+        var observed = ObservedAddresses()
+        let here = connection(1, from: "/ip4/198.51.100.1/udp/1/quic-v1")
+        let name = String(repeating: "a", count: 120)
+        let false_: [Multiaddr?] = [
+            // Another protocol than that of the connection, less of it, or more.
+            "/ip4/203.0.113.7/tcp/9999", "/ip4/203.0.113.7/udp/9999/quic", "/ip4/203.0.113.7/udp/9999",
+            "/ip4/203.0.113.7/udp/9999/quic-v1/webtransport", "/ip6/2001:db8::1/udp/9999/quic-v1",
+            "/dns4/example.org/udp/9999/quic-v1", Multiaddr("/dns4/\(name)/udp/9999/quic-v1"), "/memory/1",
+            // Not of the public internet: private, a provider's own, of a group, of nobody.
+            "/ip4/10.0.0.1/udp/1/quic-v1", "/ip4/192.168.1.2/udp/4001/quic-v1", "/ip4/169.254.0.1/udp/1/quic-v1",
+            "/ip4/100.64.0.1/udp/1/quic-v1", "/ip4/224.0.0.1/udp/1/quic-v1", "/ip4/255.255.255.255/udp/1/quic-v1",
+        ]
+        for address in false_ {
+            observed.note(address, by: here, listening: listening)
+            #expect(observed.confirmed(by: 1).isEmpty, "\(String(describing: address))")
+        }
+        let six = connection(2, from: "/ip6/2001:db8::2/udp/1/quic-v1", to: "/ip6/fd00::2/udp/4001/quic-v1")
+        for address in ["/ip6/fe80::1/udp/1/quic-v1", "/ip6/::ffff:10.0.0.1/udp/1/quic-v1"] as [Multiaddr] {
+            observed.note(address, by: six, listening: ["/ip6/::/udp/4001/quic-v1"])
+            #expect(observed.confirmed(by: 1).isEmpty)
+        }
+        // One listener for both families.
+        observed.note("/ip6/2001:db8::1/udp/9/quic-v1", by: six, listening: ["/ip6/::/udp/4001/quic-v1"])
+        observed.note(seen, by: here, listening: ["/ip6/::/udp/4001/quic-v1"])
+        #expect(Set(observed.confirmed(by: 1)) == [seen, "/ip6/2001:db8::1/udp/9/quic-v1"])
+    }
+
+    @Test func aListenerOfThisMachineAloneIsSeenByThisMachineAlone() {
+        var observed = ObservedAddresses()
+        let local: Multiaddr = "/ip4/127.0.0.1/udp/4001/quic-v1"
+        let here = connection(1, from: "/ip4/127.0.0.1/udp/1/quic-v1", to: local)
+        observed.note(seen, by: here, listening: [local])
+        #expect(observed.confirmed(by: 1).isEmpty)
+        observed.note(local, by: here, listening: [local])
+        #expect(observed.confirmed(by: 1) == [local])
     }
 
     @Test func whatTellsNothingAboutTheListenerDoesNotCount() {

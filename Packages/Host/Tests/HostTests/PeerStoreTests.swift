@@ -10,8 +10,8 @@ import Testing
     let keys = (0..<6).map { _ in PrivateKey.ed25519() }
     var peers: [PeerID] { keys.map(\.peerID) }
 
-    func told(by key: PrivateKey, protocols: Int) -> IdentifyInfo {
-        IdentifyInfo(
+    func told(by key: PrivateKey, protocols: Int) -> IdentifyUpdate {
+        IdentifyUpdate(
             peer: key.peerID,
             publicKey: key.publicKey,
             protocolVersion: "",

@@ -1,9 +1,10 @@
-import Host
 import Multiaddr
 import NetStream
 import NetStreamTesting
 import PeerID
 import Testing
+
+@testable import Host
 
 @Suite(.timeLimit(.minutes(1))) struct PingTests {
     struct Samples: Decodable {
@@ -86,6 +87,36 @@ import Testing
             #expect(error?.code == .reset && error?.byPeer == true)
             #expect(try await session.ping() > .zero)
             await session.close()
+        }
+    }
+
+    @Test(arguments: TestNetwork.allCases)
+    func aPeerThatSendsAPingByteByByteEndsInTheDeadline(_ network: TestNetwork) async throws {
+        let clock = ManualClock()
+        var configuration = NegotiationTests.quiet
+        configuration.clock = clock
+        try await network.openHost(configuration) { network, host in
+            let peer = try await RawPeer(in: network, dialing: host)
+            let stream = try await peer.open(PingProtocol.name)
+            let payload = [UInt8](repeating: 7, count: PingProtocol.payloadSize)
+            // In two pieces within the time is fine, and begins another turn.
+            try await stream.write(Array(payload.prefix(5)))
+            clock.advance(by: .seconds(59))
+            try await stream.write(Array(payload.dropFirst(5)))
+            #expect(try await RawPeer.read(payload.count, from: stream) == payload)
+            let connection = try #require(host.openConnection(to: peer.peerID))
+            let before = connection.traffic.read
+            for second in 1...6 {
+                try await stream.write([UInt8(second)])
+                while connection.traffic.read < before + UInt64(second) { await Task.yield() }
+                // The turn began when the last one was answered, at the latest with the first byte.
+                await clock.waitForSleepers()
+                if second < 6 { clock.advance(by: .seconds(11)) }
+            }
+            clock.advance(by: .seconds(5))
+            let reset = StreamFailureKind.reset(code: StreamErrorCode.none.rawValue, byPeer: true)
+            #expect(await RawPeer.end(of: stream) == reset)
+            while connection.streamCount > 0 { await Task.yield() }
         }
     }
 

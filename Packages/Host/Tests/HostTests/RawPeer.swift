@@ -107,3 +107,10 @@ final class Flag: Sendable {
     var isSet: Bool { state.withLock { $0 } }
     func set() { state.withLock { $0 = true } }
 }
+
+/// How often something has happened, told from task to task.
+final class Count: Sendable {
+    private let state = Mutex(0)
+    var value: Int { state.withLock { $0 } }
+    func add() { state.withLock { $0 += 1 } }
+}

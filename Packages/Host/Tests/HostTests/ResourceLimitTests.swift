@@ -93,6 +93,40 @@ import Testing
     }
 
     @Test(arguments: TestNetwork.allCases)
+    func theNamesThatAPeerMakesUpCountForTheOneOfTheHandler(_ network: TestNetwork) async throws {
+        var configuration = NegotiationTests.quiet
+        configuration.limits.protocols["/family/1.9.0"] = .init(inboundStreams: 2, outboundStreams: 1)
+        try await withHost(on: network, configuration) { host, network in
+            let matches = ProtocolMatch.semanticVersion(of: "/family/1.9.0")
+            await host.handle("/family/1.9.0", matching: matches) { stream in
+                // It is told what the peer said.
+                try await stream.write([UInt8(stream.protocolID?.utf8.count ?? 0)])
+                _ = try await stream.read()
+            }
+            let peer = try await network.transport(.ed25519()).dial(host.address)
+            var held: [any MuxedStream] = []
+            for name in ["/family/1.1.0", "/family/1.1.10"] {
+                let stream = try await start(name, on: peer)
+                let told = Multistream.frame(Multistream.header) + Multistream.frame(Array(name.utf8))
+                let expected = told + [UInt8(name.utf8.count)]
+                #expect(try await RawPeer.read(expected.count, from: stream) == expected)
+                held.append(stream)
+            }
+            #expect(host.resourceUsage(of: .protocolName("/family/1.9.0")).inboundStreams == 2)
+            #expect(host.resourceUsage(of: .protocolName("/family/1.1.10")) == ResourceUsage())
+            for name in ["/family/1.2.0", "/family/1.3.0", "/family/1.9.0"] {
+                let tooMany = try await start(name, on: peer)
+                #expect(await resetCode(of: tooMany) == StreamErrorCode.resourceLimitExceeded.rawValue)
+            }
+            held[0].reset(code: .none)
+            while host.resourceUsage(of: .protocolName("/family/1.9.0")).inboundStreams == 2 { await Task.yield() }
+            let again = try await start("/family/1.4.0", on: peer)
+            let taken = RawPeer.opening("/family/1.4.0")
+            #expect(try await RawPeer.read(taken.count, from: again) == taken)
+        }
+    }
+
+    @Test(arguments: TestNetwork.allCases)
     func ownStreamsAreLimitedByAnErrorThatSaysWhatToChange(_ network: TestNetwork) async throws {
         var configuration = NegotiationTests.quiet
         configuration.limits.connection.outboundStreams = 1

@@ -65,6 +65,58 @@ import Testing
     }
 
     @Test(arguments: TestNetwork.allCases)
+    func theLastBytesOfAHandlerArrive(_ network: TestNetwork) async throws {
+        let answer = (0..<4 << 20).map { UInt8(truncatingIfNeeded: $0 &* 31 >> 3) }
+        let isWritten = Flag()
+        // Little enough for the handler to be rid of it. On QUIC still more than the peer has given credit for.
+        let rest = network == .memory ? 32768 : 200_000
+        try await withTwoHosts(on: network, window: 65536) { server, client in
+            await server.handle(Self.name) { stream in
+                _ = try await stream.readToEnd(limit: 10)
+                try await stream.write(answer)
+                isWritten.set()
+            }
+            let peer = try await client.connect(to: server.address)
+            let stream = try await client.newStream(to: peer, protocols: [Self.name])
+            try await stream.closeWrite()
+            var read: [UInt8] = []
+            while read.count < answer.count - rest, let bytes = try await stream.read(upTo: 4096) { read += bytes }
+            while !isWritten.isSet { await Task.yield() }
+            async let shutdown: Void = server.shutDown(within: .seconds(30))
+            // The server has had time for everything: these are round trips.
+            for _ in 0..<50 { _ = try? await client.ping(peer) }
+            while let bytes = try await stream.read(upTo: 65536) { read += bytes }
+            #expect(read == answer)
+            await shutdown
+        }
+    }
+
+    @Test(arguments: TestNetwork.allCases)
+    func aPeerThatDoesNotReadHoldsTheEndUpUntilTheDeadline(_ network: TestNetwork) async throws {
+        let isWritten = Flag()
+        try await withTwoHosts(on: network, .defaults, .defaults, window: 65536) { server, client in
+            await server.handle(Self.name) { stream in
+                try await stream.write([UInt8](repeating: 7, count: 200_000))
+                isWritten.set()
+            }
+            let peer = try await client.connect(to: server.address)
+            let stream = try await client.newStream(to: peer, protocols: [Self.name])
+            var events = client.events().makeAsyncIterator()
+            // As above.
+            let rest = network == .memory ? 32768 : 150_000
+            var read = 0
+            while read < 200_000 - rest, let bytes = try await stream.read(upTo: 4096) { read += bytes.count }
+            while !isWritten.isSet { await Task.yield() }
+            await server.shutDown(within: .milliseconds(200))
+            while let event = await events.next() {
+                if case .disconnected = event { break }
+            }
+            #expect(client.connectedPeers.isEmpty)
+            stream.reset()
+        }
+    }
+
+    @Test(arguments: TestNetwork.allCases)
     func whatTakesTooLongIsCutOffWithTheShutdownCode(_ network: TestNetwork) async throws {
         try await withTwoHosts(on: network) { server, client in
             let slow = SlowHandler()

@@ -11,8 +11,8 @@ import QuicCore
 import QuicTransport
 #endif
 
-/// What connects the hosts of a test. Tests that take a network as their argument run on each of them; the others, such as
-/// those of gaters, events, trimming and watching, run in memory only.
+/// What connects the hosts of a test. Tests that take a network as their argument run on each of them; the others are of
+/// parts without a network, or need one that answers nobody.
 ///
 /// The Host knows no transport, so its package alone has the one in memory. The umbrella's tests depend on QuicTransport
 /// too: there the former run a second time on QUIC over loopback.

@@ -10,6 +10,7 @@ import Testing
 @Suite(.timeLimit(.minutes(1))) struct TrimmingTests {
     private func withPeers(
         _ count: Int,
+        on kind: TestNetwork,
         trimming: HostConfiguration.Trimming,
         _ body: (BasicHost, [any MuxedConnection], ManualClock, (PrivateKey) async throws -> any MuxedConnection)
             async throws -> Void
@@ -18,17 +19,10 @@ import Testing
         var configuration = NegotiationTests.quiet
         configuration.clock = clock
         configuration.connections.trimming = trimming
-        let network = MemoryNetwork()
-        let key = PrivateKey.ed25519()
-        try await withHost(
-            identity: key,
-            transports: [MemoryTransport(identity: key, network: network)],
-            listen: ["/memory/0"],
-            configuration: configuration
-        ) { host in
+        try await kind.openHost(configuration) { network, host in
             func dial(_ key: PrivateKey) async throws -> any MuxedConnection {
                 let before = host.connectedPeers.count
-                let end = try await MemoryTransport(identity: key, network: network).dial(host.address)
+                let end = try await network.peer(key, dialing: host)
                 while host.connectedPeers.count == before { await Task.yield() }
                 return end
             }
@@ -45,9 +39,9 @@ import Testing
         return nil
     }
 
-    @Test func peersOfLittleValueGoFirst() async throws {
+    @Test(arguments: TestNetwork.allCases) func peersOfLittleValueGoFirst(_ network: TestNetwork) async throws {
         let trimming = HostConfiguration.Trimming(lowWater: 2, highWater: 4, gracePeriod: .zero)
-        try await withPeers(4, trimming: trimming) { host, ends, _, dial in
+        try await withPeers(4, on: network, trimming: trimming) { host, ends, _, dial in
             let peers = ends.map(\.localPeer)
             host.setValue(10, of: peers[0], tag: "useful")
             host.setValue(-1, of: peers[3], tag: "slow")
@@ -71,9 +65,10 @@ import Testing
         }
     }
 
-    @Test func theYoungAreLookedAtAgainWhenTheyHaveGrownUp() async throws {
+    @Test(arguments: TestNetwork.allCases)
+    func theYoungAreLookedAtAgainWhenTheyHaveGrownUp(_ network: TestNetwork) async throws {
         let trimming = HostConfiguration.Trimming(lowWater: 1, highWater: 2, gracePeriod: .seconds(20))
-        try await withPeers(3, trimming: trimming) { host, ends, clock, _ in
+        try await withPeers(3, on: network, trimming: trimming) { host, ends, clock, _ in
             var events = host.events().makeAsyncIterator()
             #expect(host.connections().count == 3)
             await clock.waitForSleepers()

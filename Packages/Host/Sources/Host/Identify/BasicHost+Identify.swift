@@ -53,7 +53,7 @@ extension BasicHost {
             return try await withDeadline(configuration.identify.timeout, clock: configuration.clock) {
                 let stream = try await self.newStream(on: connection, names: [Array(IdentifyProtocol.name.utf8)])
                 do {
-                    let info = try await self.readIdentify(from: stream)
+                    let info = try await self.readIdentify(from: stream, isPush: false)
                     do { try await stream.close() } catch { stream.reset() }
                     return info
                 } catch {
@@ -66,8 +66,9 @@ extension BasicHost {
         }
     }
 
-    /// Reads messages up to the end of the stream, checks them and remembers what they say.
-    private func readIdentify(from stream: NetStream) async throws -> IdentifyInfo {
+    /// Reads messages up to the end of the stream, checks them and remembers what they say. An answer takes the place of
+    /// what was known; a push changes what it names.
+    private func readIdentify(from stream: NetStream, isPush: Bool) async throws -> IdentifyInfo {
         var messages: [[UInt8]] = []
         while let message = try await stream.readMessage(limit: IdentifyMessage.receiveLimit) {
             messages.append(message)
@@ -81,19 +82,20 @@ extension BasicHost {
         guard !messages.isEmpty else {
             throw HostError(.identifyFailed, "\(stream.remotePeer) ended the stream without an identify message")
         }
-        let info = try IdentifyMessage.decode(
+        let update = try IdentifyMessage.decode(
             messages,
             from: stream.remotePeer,
             key: stream.connection.remotePublicKey
         )
-        peerStore.record(info)
-        note(info.observedAddress, over: stream.connection)
+        let info = peerStore.record(update, isPush: isPush)
+        if !isPush || update.observedAddress != nil { note(update.observedAddress, over: stream.connection) }
         hub.emit(.identified(info))
         return info
     }
 
-    /// The addresses that enough different peers see this host at (``HostConfiguration/Identify/observersNeeded``). They
-    /// are told others beside those listened on: behind a router they are the ones that work.
+    /// The addresses that enough different peers in different networks see this host at
+    /// (``HostConfiguration/Identify/observersNeeded``). They are told others beside those listened on: behind a router they
+    /// are the ones that work.
     public var observedAddresses: [Multiaddr] {
         state.withLock { $0.observed }.confirmed(by: configuration.identify.observersNeeded)
     }
@@ -131,7 +133,7 @@ extension BasicHost {
         }
         guard connection?.takePush() == true else { return stream.reset(code: .rateLimited) }
         try await withDeadline(configuration.identify.timeout, clock: configuration.clock) {
-            _ = try await self.readIdentify(from: stream)
+            _ = try await self.readIdentify(from: stream, isPush: true)
         }
     }
 
@@ -149,7 +151,7 @@ extension BasicHost {
             listenAddresses: addresses,
             observedAddress: stream.remoteAddress,
             protocols: protocols,
-            signedRecord: try? record.signed(by: identity).bytes
+            signedRecord: try? record.signed(by: identity, limit: IdentifyMessage.recordLimit).bytes
         )
     }
 

@@ -13,7 +13,7 @@ public struct IdentifyInfo: Sendable, Hashable {
     public var agentVersion: String
     /// The protocols it speaks.
     public var protocols: [String]
-    /// Where it says it listens. From the signed record if there is one.
+    /// Where it says it listens. From the signed record when it came with one.
     public var listenAddresses: [Multiaddr]
     /// The address it sees us at.
     public var observedAddress: Multiaddr?

@@ -34,6 +34,9 @@ enum IdentifyMessage {
         var signedRecord: [UInt8]?
     }
 
+    /// Most bytes of a signed record that this side sends: one message, with the tag and the length of the field.
+    static let recordLimit = sendLimit - 4
+
     /// The messages that tell `content`, each at most ``sendLimit`` bytes and at most ``messageLimit`` of them. One
     /// normally; what does not fit into the last is left out.
     static func encode(_ content: Content) -> [[UInt8]] {
@@ -59,18 +62,19 @@ enum IdentifyMessage {
         if let observed = content.observedAddress, make(room: observed.bytes.count) {
             current.observedAddr = Data(observed.bytes)
         }
+        // Before what may be long: it says where the peer is reached, and cannot be cut here.
+        if let record = content.signedRecord, make(room: record.count) { current.signedPeerRecord = Data(record) }
         for name in content.protocols where make(room: name.utf8.count) { current.protocols.append(name) }
         for address in content.listenAddresses where make(room: address.bytes.count) {
             current.listenAddrs.append(Data(address.bytes))
         }
-        if let record = content.signedRecord, make(room: record.count) { current.signedPeerRecord = Data(record) }
         return (parts + [current]).map { encoded($0) }
     }
 
-    /// Reads the messages of an answer as one: repeated fields add up, of single ones the last counts.
+    /// Reads the messages of an answer or a push as one: repeated fields add up, of single ones the last counts.
     ///
     /// - Throws: ``HostError/Code/identifyFailed`` when they are malformed or speak of another peer.
-    static func decode(_ messages: [[UInt8]], from peer: PeerID, key: PublicKey) throws(HostError) -> IdentifyInfo {
+    static func decode(_ messages: [[UInt8]], from peer: PeerID, key: PublicKey) throws(HostError) -> IdentifyUpdate {
         var whole = Libp2p_Identify_Identify()
         do {
             for message in messages { try whole.merge(serializedBytes: message) }
@@ -97,15 +101,16 @@ enum IdentifyMessage {
             record = opened
         }
         let told = whole.listenAddrs.prefix(addressLimit).compactMap { try? Multiaddr(bytes: Array($0)) }
-        return IdentifyInfo(
+        let protocols = whole.protocols.prefix(protocolLimit).filter {
+            Multistream.problem(with: Array($0.utf8)) == nil
+        }
+        return IdentifyUpdate(
             peer: peer,
             publicKey: key,
-            protocolVersion: bounded(whole.protocolVersion),
-            agentVersion: bounded(whole.agentVersion),
-            protocols: whole.protocols.prefix(protocolLimit).filter {
-                Multistream.problem(with: Array($0.utf8)) == nil
-            },
-            listenAddresses: record?.addresses ?? told,
+            protocolVersion: whole.hasProtocolVersion ? bounded(whole.protocolVersion) : nil,
+            agentVersion: whole.hasAgentVersion ? bounded(whole.agentVersion) : nil,
+            protocols: whole.protocols.isEmpty ? nil : protocols,
+            listenAddresses: whole.listenAddrs.isEmpty ? nil : told,
             observedAddress: whole.hasObservedAddr ? try? Multiaddr(bytes: Array(whole.observedAddr)) : nil,
             record: record
         )

@@ -3,33 +3,42 @@ import PeerID
 
 /// The addresses that other peers see this host at, and who says so. A part of locked state.
 ///
-/// One peer may lie, or be behind the same router. An address counts when enough observers see it at the same time, no two
-/// of them from the same IPv4 address or the same IPv6 /56. What a connection told is forgotten with it, so the table
-/// is no larger than the number of connections.
+/// One peer may lie, or be behind the same router. An address counts when enough observers see it at the same time: so many
+/// different peers, in so many different networks, where one IPv4 address or one IPv6 /56 is one network. What a connection
+/// told is forgotten with it, so the table is no larger than the number of connections.
 struct ObservedAddresses: Sendable {
     /// Most addresses that are told others, those with the most observers first.
     static let limit = 8
+    /// Most bytes of an address that is believed. The longest of the usual kind has 24.
+    static let byteLimit = 128
 
     private struct Observation {
         var address: Multiaddr
-        var observer: Observer
+        var peer: PeerID
+        var network: Network
     }
 
-    /// What counts as one observer.
-    private enum Observer: Hashable {
-        case network([UInt8])
+    /// Where an observer is.
+    private enum Network: Hashable {
+        case ip([UInt8])
         /// Where addresses are no IP addresses.
         case peer(PeerID)
 
         init(_ connection: ConnectionInfo) {
             if let ip = connection.remoteAddress.first(.ip4)?.ip4Address {
-                self = .network(ip)
+                self = .ip(ip)
             } else if let ip = connection.remoteAddress.first(.ip6)?.ip6Address {
-                self = .network(Array(ip.prefix(7)))
+                self = .ip(Array(ip.prefix(7)))
             } else {
                 self = .peer(connection.peer)
             }
         }
+    }
+
+    private struct Observers {
+        var peers: Set<PeerID> = []
+        var networks: Set<Network> = []
+        var count: Int { min(peers.count, networks.count) }
     }
 
     private var observations: [UInt64: Observation] = [:]
@@ -37,13 +46,17 @@ struct ObservedAddresses: Sendable {
     /// Takes note of what a peer said at the other end of a connection. It says so of the port that the connection leaves
     /// from, which tells where others reach us only when we listen there.
     mutating func note(_ address: Multiaddr?, by connection: ConnectionInfo, listening: [Multiaddr]) {
-        guard let address = address?.withoutPeerID, !AddressRanking.isUnspecified(address), !Self.isLoopback(address),
-            listening.contains(where: { Self.isSamePlace($0, connection.localAddress) })
+        guard let address = address?.withoutPeerID,
+            listening.contains(where: { Self.isCredible(address, at: connection.localAddress, listening: $0) })
         else {
             observations[connection.id] = nil
             return
         }
-        observations[connection.id] = Observation(address: address, observer: Observer(connection))
+        observations[connection.id] = Observation(
+            address: address,
+            peer: connection.peer,
+            network: Network(connection)
+        )
     }
 
     /// Forgets what was told over a connection.
@@ -53,13 +66,38 @@ struct ObservedAddresses: Sendable {
 
     /// The addresses that enough observers see.
     func confirmed(by least: Int) -> [Multiaddr] {
-        var observers: [Multiaddr: Set<Observer>] = [:]
-        for each in observations.values { observers[each.address, default: []].insert(each.observer) }
+        var observers: [Multiaddr: Observers] = [:]
+        for each in observations.values {
+            observers[each.address, default: Observers()].peers.insert(each.peer)
+            observers[each.address, default: Observers()].networks.insert(each.network)
+        }
         let enough = observers.filter { $0.value.count >= least }.map { ($0.key, $0.value.count) }
         let best = enough.sorted { left, right in
             left.1 == right.1 ? left.0.bytes.lexicographicallyPrecedes(right.0.bytes) : left.1 > right.1
         }
         return best.prefix(Self.limit).map(\.0)
+    }
+
+    /// Whether an address may be what a peer sees of a connection from `local`, and lead to what listens at `listening`.
+    ///
+    /// A router on the way changes numbers, not protocols. Where the listener is reached from elsewhere than this machine,
+    /// only an address of the public internet tells others anything new.
+    private static func isCredible(_ address: Multiaddr, at local: Multiaddr, listening: Multiaddr) -> Bool {
+        guard address.bytes.count <= byteLimit, isSamePlace(listening, local),
+            sequence(address) == sequence(local),
+            // An IPv6 listener may serve IPv4 too.
+            sequence(local).dropFirst() == sequence(listening).dropFirst()
+        else { return false }
+        guard hasIP(address) else { return true }
+        return isLoopback(listening) ? isLoopback(address) : AddressRanking.isPublic(address)
+    }
+
+    private static func sequence(_ address: Multiaddr) -> [MultiaddrProtocol] {
+        address.withoutPeerID.protocols
+    }
+
+    private static func hasIP(_ address: Multiaddr) -> Bool {
+        address.first(.ip4) != nil || address.first(.ip6) != nil
     }
 
     private static func isLoopback(_ address: Multiaddr) -> Bool {

@@ -41,6 +41,30 @@ public struct PeerRecord: Sendable, Hashable {
         return try SignedEnvelope(payload: bytes, type: Self.payloadType, domain: Self.domain, signedBy: key)
     }
 
+    /// Signs the record, or as much of it as fits: the addresses in their order, without those for which there is no room.
+    ///
+    /// - Parameters:
+    ///   - key: The peer's own key.
+    ///   - limit: The most bytes of the envelope.
+    /// - Throws: What ``signed(by:)`` throws. An envelope without addresses may be larger than the limit.
+    func signed(by key: PrivateKey, limit: Int) throws -> SignedEnvelope {
+        let whole = try signed(by: key)
+        guard whole.bytes.count > limit else { return whole }
+        var record = self
+        record.addresses = []
+        // Signatures of some kinds differ in length by a few bytes, and so do lengths.
+        var room = limit - (try record.signed(by: key).bytes.count) - 8
+        record.addresses = addresses.filter { address in
+            var one = PeerRecord(peer: peer, sequence: 0, addresses: [address])
+            let size = one.bytes.count
+            one.addresses = []
+            guard size - one.bytes.count <= room else { return false }
+            room -= size - one.bytes.count
+            return true
+        }
+        return try record.signed(by: key)
+    }
+
     /// Opens and checks a signed record. Signer and record are the same peer.
     ///
     /// - Throws: ``HostError/Code/malformedEnvelope`` or ``HostError/Code/invalidEnvelope``.

@@ -12,7 +12,7 @@ struct MultistreamDialer: Sendable {
     enum Action: Sendable, Equatable {
         /// Wait for more bytes.
         case wait
-        /// Send these bytes, then wait for more.
+        /// Send these bytes, then ask again with none: there may be more lines.
         case send([UInt8])
         /// The peer agreed to a proposal. The bytes behind its answer are application data.
         case agreed(proposal: Int, rest: [UInt8])

@@ -15,9 +15,14 @@ enum MultistreamDriver {
             guard let bytes = try await stream.read(upTo: chunk) else {
                 throw HostError(.negotiationFailed, "the peer ended the stream during the negotiation")
             }
-            switch try dialer.receive(bytes) {
-            case .wait: continue
-            case .send(let bytes): try await stream.write(bytes)
+            var action = try dialer.receive(bytes)
+            while case .send(let bytes) = action {
+                try await stream.write(bytes)
+                // A peer may have answered before it was asked.
+                action = try dialer.receive([])
+            }
+            switch action {
+            case .wait, .send: continue
             case .agreed(let proposal, let rest):
                 try stream.unread(rest)
                 return proposal

@@ -9,8 +9,9 @@ public enum PingProtocol {
     public static let name = "/ipfs/ping/1.0.0"
     /// Bytes of one ping.
     public static let payloadSize = 32
-    /// How long a peer may leave a stream idle between two pings before the host resets it: 60 s. Peers that ping
-    /// regularly do so every few seconds, and a ``PingSession`` opens another stream by itself.
+    /// How long a peer may take from one ping to the next, with all the bytes of it sent and its answer taken, before the
+    /// host resets the stream: 60 s. Peers that ping regularly do so every few seconds, and a ``PingSession`` opens another
+    /// stream by itself.
     public static let idleLimit: Duration = .seconds(60)
 }
 
@@ -179,19 +180,35 @@ extension BasicHost {
             return stream.reset(code: .resourceLimitExceeded)
         }
         defer { slots.semaphore.release() }
-        while true {
-            let first: [UInt8]?
-            do {
-                first = try await withDeadline(PingProtocol.idleLimit, clock: configuration.clock) {
-                    try await stream.readPatiently(upTo: PingProtocol.payloadSize)
-                }
-            } catch let error as NetStreamError where error.code == .timeout {
-                return stream.reset()
-            }
-            guard let first else { break }
-            let rest = try await stream.readExactly(PingProtocol.payloadSize - first.count)
-            try await stream.write(first + rest)
+        do {
+            // A whole turn at a time, so that nobody keeps the stream by a byte now and then, or by not reading.
+            while try await withDeadline(
+                PingProtocol.idleLimit,
+                clock: configuration.clock,
+                operation: { try await Self.answerPing(on: stream) }
+            ) {}
+        } catch let error as NetStreamError where error.code == .timeout {
+            return stream.reset()
         }
         try await stream.closeWrite()
+    }
+
+    /// Answers one ping. `false` at the end of the stream.
+    private static func answerPing(on stream: NetStream) async throws -> Bool {
+        var payload: [UInt8] = []
+        while payload.count < PingProtocol.payloadSize {
+            let missing = PingProtocol.payloadSize - payload.count
+            // Only between two pings may a peer be silent for longer than the transport waits.
+            let bytes = try await payload.isEmpty ? stream.readPatiently(upTo: missing) : stream.read(upTo: missing)
+            guard let bytes else {
+                guard payload.isEmpty else {
+                    throw NetStreamError(.unexpectedEnd, "the stream ended \(missing) bytes before the end of a ping")
+                }
+                return false
+            }
+            payload += bytes
+        }
+        try await stream.write(payload)
+        return true
     }
 }

@@ -18,10 +18,11 @@ extension BasicHost {
     ///
     /// The host's own protocols, such as ping, are not waited for. Idempotent; returns when the host is closed.
     ///
-    /// A stream's last bytes are sent when its handler is done, and one round trip to each peer, of a second at most, gives
-    /// them time to arrive. A peer that has to get everything for certain should answer before the handler ends.
+    /// What was written to streams that were closed, by handlers or by the program, has what is left of the time to arrive:
+    /// the peers' transports have to acknowledge it. One round trip to each peer, of a second at most, follows, in which their
+    /// programs may take it from there.
     ///
-    /// - Parameter deadline: How long the handlers may take.
+    /// - Parameter deadline: How long all of this may take.
     public func shutDown(within deadline: Duration = .seconds(10)) async {
         let start = configuration.clock.now()
         let (listeners, whenDone) = state.withLock { state -> ([any Listener], SharedResult<Void>?) in
@@ -48,6 +49,7 @@ extension BasicHost {
             // Whether they are done or not, that was their time.
             try? await withDeadline(left, clock: configuration.clock) { try await whenDone.wait() }
         }
+        await flush(within: deadline - start.elapsed())
         await makeRoundTrips(within: min(.seconds(1), deadline - start.elapsed()))
         await close()
     }
@@ -81,10 +83,25 @@ extension BasicHost {
         [IdentifyProtocol.name, IdentifyProtocol.pushName, PingProtocol.name].map { Array($0.utf8) }
     )
 
-    /// Waits for an answer of each peer: what was sent before has most likely arrived by then. Also a refusal is one.
+    /// Waits until all peers have what was written to streams that are closed.
+    private func flush(within limit: Duration) async {
+        guard limit > .zero else { return }
+        let connections = openConnections
+        try? await withDeadline(limit, clock: configuration.clock) {
+            await withDiscardingTaskGroup { group in
+                for connection in connections { group.addTask { await connection.muxed.flush() } }
+            }
+        }
+    }
+
+    private var openConnections: [HostConnection] {
+        state.withLock { $0.connections.values.flatMap { $0 } }.filter { !$0.muxed.isClosed }
+    }
+
+    /// Waits for an answer of each peer: what was sent before has most likely been read by then. Also a refusal is one.
     private func makeRoundTrips(within limit: Duration) async {
         guard limit > .zero else { return }
-        let connections = state.withLock { $0.connections.values.flatMap { $0 } }.filter { !$0.muxed.isClosed }
+        let connections = openConnections
         let clock = configuration.clock
         await withDiscardingTaskGroup { group in
             for connection in connections {

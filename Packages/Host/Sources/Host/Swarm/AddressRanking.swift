@@ -5,7 +5,7 @@ import PeerID
 ///
 /// As go-libp2p does: QUIC version 1 before draft-29 before the rest, IPv6 before IPv4, private and public addresses in
 /// two queues that run beside each other, each address some time after the one before it (RFC 8305). What a caller named
-/// goes before what was known from before.
+/// goes before what was known from before, unless hardly anything of its kind has answered of late: then it goes last.
 struct AddressRanking {
     /// An address and its head start over later ones.
     struct Entry: Equatable {
@@ -16,11 +16,13 @@ struct AddressRanking {
     /// - Parameters:
     ///   - addresses: All addresses. Of equal ones the first counts.
     ///   - first: Those, without `/p2p`, that go before all others, which begin when these have had their head starts.
+    ///   - last: Those, without `/p2p`, that begin when all others have had their head starts, be they among the first.
     ///   - publicStagger: The head start of a public address.
     ///   - privateStagger: The head start of a private address.
     static func rank(
         _ addresses: [Multiaddr],
         first: Set<Multiaddr> = [],
+        last: Set<Multiaddr> = [],
         publicStagger: Duration,
         privateStagger: Duration
     ) -> [Entry] {
@@ -28,8 +30,12 @@ struct AddressRanking {
         let unique = addresses.filter { seen.insert($0.withoutPeerID).inserted }
         var start = Duration.zero
         var result: [Entry] = []
-        for isFirst in [true, false] {
-            let group = unique.filter { first.contains($0.withoutPeerID) == isFirst }
+        let place = { (address: Multiaddr) in
+            let bare = address.withoutPeerID
+            return last.contains(bare) ? 2 : first.contains(bare) ? 0 : 1
+        }
+        for number in 0...2 {
+            let group = unique.filter { place($0) == number }
             let ranked = group.enumerated().sorted { left, right in
                 let (a, b) = (preference(left.element), preference(right.element))
                 return a == b ? left.offset < right.offset : a < b
@@ -73,6 +79,17 @@ struct AddressRanking {
         }
         // Names may be anywhere; memory is near.
         return address.first(.memory) != nil
+    }
+
+    /// Whether the address is an IP address of the public internet: neither private, nor that of a provider's own network
+    /// (RFC 6598), nor unspecified, nor of a group.
+    static func isPublic(_ address: Multiaddr) -> Bool {
+        guard !isPrivate(address), !isUnspecified(address) else { return false }
+        if let ip = address.first(.ip4)?.ip4Address, ip.count == 4 {
+            return ip[0] != 0 && ip[0] < 224 && !(ip[0] == 100 && 64...127 ~= ip[1])
+        }
+        if let ip = address.first(.ip6)?.ip6Address, ip.count == 16 { return ip[0] != 0xff && ip[0] != 0 }
+        return false
     }
 
     /// Whether the address says "any address of this machine", which is of no use to others.

@@ -35,10 +35,20 @@ extension BasicHost {
                 if error.code == .closed { break accepting }
             }
         }
+        await uncancelled { await self.stop(listener) }
+    }
+
+    /// Closes a listener and tells of its end, once.
+    func stop(_ listener: any Listener) async {
         let addresses = listener.addresses
-        await uncancelled { await listener.close() }
-        state.withLock { state in state.listeners.removeAll { $0 === listener } }
+        await listener.close()
+        let isFirst = state.withLock { state in
+            defer { state.listeners.removeAll { $0 === listener } }
+            return state.listeners.contains { $0 === listener }
+        }
+        guard isFirst else { return }
         for address in addresses { hub.emit(.stoppedListening(address.withPeerID(peerID))) }
+        state.withLock { $0.untold.toldListener() }?.fulfil(.success(()))
     }
 
     /// Takes a new connection into the host, or closes it when it does not fit.
@@ -46,7 +56,12 @@ extension BasicHost {
     /// - Parameters:
     ///   - muxed: The connection.
     ///   - dial: What its dial counts for, if this host dialled.
-    func adopt(_ muxed: any MuxedConnection, dial: ResourceSpan? = nil) async throws(HostError) -> HostConnection {
+    ///   - isPeerAsked: Whether the gater has allowed to dial the peer. It has not when the address named nobody.
+    func adopt(
+        _ muxed: any MuxedConnection,
+        dial: ResourceSpan? = nil,
+        isPeerAsked: Bool = false
+    ) async throws(HostError) -> HostConnection {
         let peer = muxed.remotePeer
         let id = state.withLock { state in
             state.nextConnection += 1
@@ -60,7 +75,7 @@ extension BasicHost {
             metrics: metrics
         )
         // Asked outside the lock: it is the user's code.
-        let stage = configuration.gater.refusal(of: connection.info)
+        let stage = configuration.gater.refusal(of: connection.info, isPeerAsked: isPeerAsked)
         if let stage { metrics.gated(stage) }
         let (refusal, supplanted) = state.withLock { state -> ((ConnectionErrorCode, HostError)?, HostConnection?) in
             guard state.phase == .running || state.phase == .idle else { return ((.shutdown, Self.closedError), nil) }
@@ -87,6 +102,7 @@ extension BasicHost {
             if let oldest { remove(oldest, from: &state) }
             state.connections[peer, default: []].append(connection)
             state.connectionCount += 1
+            state.untold.add(connection)
             metrics.connections.set(state.connectionCount)
             // Inside the lock, so that the peer store sees a connection's beginning before its end.
             peerStore.connected(peer)
@@ -104,6 +120,8 @@ extension BasicHost {
         logger.debug("connection opened", metadata: connection.metadata)
         if muxed.direction == .outbound { peerStore.learn([muxed.remoteAddress], of: peer) }
         hub.emit(.connected(connection.info))
+        // Somebody who closes the host may have seen its end before its beginning was told.
+        if let reason = connection.begin() { tellEnd(of: connection, reason: reason) }
         guard submit({ await self.serve(connection) }) else {
             await uncancelled { await muxed.close(code: .shutdown, reason: "the host shuts down") }
             ended(connection, reason: await muxed.waitUntilClosed())
@@ -114,9 +132,12 @@ extension BasicHost {
     }
 
     /// Gives the place of a connection back and tells of its end. Does nothing the second time.
-    private func ended(_ connection: HostConnection, reason: ConnectionCloseReason) {
+    func ended(_ connection: HostConnection, reason: ConnectionCloseReason) {
         state.withLock { remove(connection, from: &$0) }
-        guard connection.end() else { return }
+        if connection.end(reason) { tellEnd(of: connection, reason: reason) }
+    }
+
+    private func tellEnd(of connection: HostConnection, reason: ConnectionCloseReason) {
         metrics.closed(connection.info.direction)
         logger.debug(
             "connection closed",
@@ -125,6 +146,7 @@ extension BasicHost {
             ) { $1 }
         )
         hub.emit(.disconnected(connection.info, reason: reason))
+        state.withLock { $0.untold.told(connection) }?.fulfil(.success(()))
     }
 
     private func remove(_ connection: HostConnection, from state: inout State) {
@@ -214,7 +236,7 @@ extension BasicHost {
             logger.debug("a negotiation failed", metadata: ["peer": "\(connection.peer)", "error": "\(error)"])
             return
         }
-        guard let name, let handler = handler(for: name) else {
+        guard let name, let (registered, handler) = handler(for: name) else {
             // The peer asked, did not like the answers and went away; or the handler was removed just now.
             do { try await stream.close() } catch { stream.reset(code: .protocolNegotiationFailed) }
             return
@@ -222,7 +244,7 @@ extension BasicHost {
         metrics.negotiationTime.record(duration: start.elapsed())
         let text = String(decoding: name, as: UTF8.self)
         do throws(HostError) {
-            try use.settle(text)
+            try use.settle(text, countedAs: String(decoding: registered, as: UTF8.self))
         } catch {
             refuse(connection, error)
             return stream.reset(code: .resourceLimitExceeded)
@@ -255,7 +277,7 @@ extension BasicHost {
     }
 
     /// The handler for a name. The registry is asked outside the lock: predicates are the user's code.
-    private func handler(for name: [UInt8]) -> StreamHandler? {
+    private func handler(for name: [UInt8]) -> (registered: [UInt8], handler: StreamHandler)? {
         state.withLock { $0.handlers }.handler(for: name)
     }
 

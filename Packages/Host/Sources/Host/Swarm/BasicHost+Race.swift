@@ -98,20 +98,19 @@ extension BasicHost {
 
     private enum DialOutcome: Sendable {
         case connected(DialledConnection, at: Multiaddr)
+        case resolved([Multiaddr], of: Multiaddr)
         case failed(HostError, at: Multiaddr)
-        case timeForNext
+        /// A head start is over, that of the so many-th attempt.
+        case timeForNext(after: Int)
         case deadline
         case nothing
     }
 
     /// Tries addresses in their order, each with a head start over the next, until one answers.
     private func dial(_ targets: DialTargets) async throws(HostError) -> HostConnection {
-        let settings = configuration.connections
         let own = Set(listenAddresses.map(\.withoutPeerID))
         let addresses = targets.all
-        let candidates = addresses.filter { address in
-            !own.contains(address.withoutPeerID) && transports.contains { $0.canDial(address) }
-        }
+        let candidates = addresses.filter { !own.contains($0.withoutPeerID) && canDial($0) }
         guard !candidates.isEmpty else {
             let isOwn = addresses.contains { own.contains($0.withoutPeerID) }
             let list = addresses.map(\.description).joined(separator: ", ")
@@ -126,45 +125,66 @@ extension BasicHost {
         guard !allowed.isEmpty else {
             throw HostError(.gated, "the connection gater refuses every address of the peer")
         }
+        let reachable = state.withLock { $0.blackHoles.filter(allowed) }
+        // What a caller named is dialled in any case, but after what is more likely to answer.
+        let doubtful = Set(targets.named).intersection(allowed).subtracting(reachable)
+        guard !(reachable.isEmpty && doubtful.isEmpty) else { throw Self.blackHoleError }
+        let isReserved = targets.peer.map(isProtected) ?? false
         let entries = AddressRanking.rank(
-            try withoutBlackHoles(allowed, of: targets),
+            allowed.filter { doubtful.contains($0) || reachable.contains($0) },
             first: Set(targets.named.map(\.withoutPeerID)),
-            publicStagger: settings.dialStagger,
-            privateStagger: settings.privateDialStagger
+            last: Set(doubtful.map(\.withoutPeerID)),
+            publicStagger: configuration.connections.dialStagger,
+            privateStagger: configuration.connections.privateDialStagger
         )
         // Better not to begin than to close what was made.
-        let isReserved = targets.peer.map(isProtected) ?? false
         try resources.check(resources.connection(.outbound), in: [.system], isReserved: isReserved)
-        let (winner, lastError) = await race(entries, isReserved: isReserved)
+        let (winner, lastError) = await race(DialQueue(entries), of: targets, isReserved: isReserved)
         guard let winner else {
             if Task.isCancelled { throw HostError(.cancelled, "the dial was cancelled") }
             throw lastError ?? HostError(.dialFailed, "no address answered")
         }
-        return try await adopt(winner.muxed, dial: winner.span)
+        return try await adopt(winner.muxed, dial: winner.span, isPeerAsked: targets.peer != nil)
     }
 
     /// Dials so many addresses at once as configured, for at most the time configured.
     private func race(
-        _ entries: [AddressRanking.Entry],
+        _ queue: DialQueue,
+        of targets: DialTargets,
         isReserved: Bool
     ) async -> (winner: DialledConnection?, lastError: HostError?) {
         let settings = configuration.connections
         let clock = configuration.clock
         return await withTaskGroup(of: DialOutcome.self) { group in
-            var waiting = entries[...]
+            var queue = queue
             var running: Set<Multiaddr> = []
+            var started: [Multiaddr] = []
+            var timer: SharedResult<Void>?
             var winner: DialledConnection?
             var lastError: HostError?
             var isOverdue = false
             func startNext() {
-                guard running.count < settings.dialsPerPeer, let entry = waiting.popFirst() else { return }
-                running.insert(entry.address)
-                group.addTask { await self.attempt(entry.address, isReserved: isReserved) }
-                guard let next = waiting.first else { return }
-                let pause = next.delay - entry.delay
+                guard running.count < settings.dialsPerPeer, let address = queue.next() else { return }
+                running.insert(address)
+                started.append(address)
                 group.addTask {
-                    if pause > .zero { try? await clock.sleep(for: pause) }
-                    return .timeForNext
+                    guard address.hasName else { return await self.attempt(address, isReserved: isReserved) }
+                    do throws(HostError) {
+                        return .resolved(try await self.lookUp(address, of: targets), of: address)
+                    } catch {
+                        return .failed(error, at: address)
+                    }
+                }
+                // One timer at a time: whatever starts an attempt, the next one waits from then on.
+                timer?.fulfil(.success(()))
+                timer = nil
+                guard let pause = queue.pause else { return }
+                let (number, newTimer) = (started.count, SharedResult<Void>())
+                _ = newTimer.join()
+                timer = newTimer
+                group.addTask {
+                    if pause > .zero { try? await withDeadline(pause, clock: clock) { try await newTimer.wait() } }
+                    return .timeForNext(after: number)
                 }
             }
             group.addTask {
@@ -181,19 +201,30 @@ extension BasicHost {
                 case .connected(let connection, let address):
                     winner = connection
                     succeed(address)
+                case .resolved(let addresses, let name):
+                    running.remove(name)
+                    queue.insert(
+                        AddressRanking.rank(
+                            addresses,
+                            publicStagger: settings.dialStagger,
+                            privateStagger: settings.privateDialStagger
+                        )
+                    )
+                    if !Task.isCancelled { startNext() }
                 case .failed(let error, let address):
                     running.remove(address)
                     lastError = error
                     if Task.isCancelled { break }
-                    // This host's own limits say nothing about the address.
-                    if error.code != .resourceLimit { fail([address]) }
+                    // What this host itself decides says nothing about the address.
+                    if Self.isOfTheAddress(error) { fail([address]) }
                     startNext()
-                case .timeForNext: if !Task.isCancelled { startNext() }
+                case .timeForNext(let number):
+                    if number == started.count, !Task.isCancelled { startNext() }
                 case .deadline:
                     isOverdue = true
                     // Who does not answer at all has failed as well.
                     fail(running)
-                    lastError = silence(at: entries.dropLast(waiting.count).map(\.address), cause: lastError)
+                    lastError = silence(at: started, cause: lastError)
                 case .nothing: break
                 }
             }
@@ -209,6 +240,10 @@ extension BasicHost {
             }
             return (winner, lastError)
         }
+    }
+
+    private static func isOfTheAddress(_ error: HostError) -> Bool {
+        ![.resourceLimit, .gated, .dialSelf, .dialBackOff, .blackHole].contains(error.code)
     }
 
     private func succeed(_ address: Multiaddr) {
@@ -235,23 +270,6 @@ extension BasicHost {
             logger.info("black hole detection", metadata: ["kind": "\(kind)", "state": "\(verdict.rawValue)"])
             hub.emit(.blackHole(kind, verdict))
         }
-    }
-
-    /// The addresses that do not lie beyond a network which swallows everything, or those that a caller named.
-    private func withoutBlackHoles(
-        _ addresses: [Multiaddr],
-        of targets: DialTargets
-    ) throws(HostError) -> [Multiaddr] {
-        let reachable = state.withLock { $0.blackHoles.filter(addresses) }
-        guard reachable.isEmpty else { return reachable }
-        let named = Set(targets.named)
-        let wanted = addresses.filter(named.contains)
-        guard wanted.isEmpty else { return wanted }
-        throw HostError(
-            .blackHole,
-            "dials over UDP or IPv6 have failed for long, so the known addresses are not dialled; check the network, or "
-                + "name an address to dial at once"
-        )
     }
 
     private func silence(at addresses: [Multiaddr], cause: HostError?) -> HostError {

@@ -34,11 +34,12 @@ struct HandlerRegistry: Sendable {
         predicates.removeAll { $0.name == name }
     }
 
-    /// The handler for a name: of exactly that name, else the first whose predicate matches.
-    func handler(for name: [UInt8]) -> StreamHandler? {
-        if let handler = exact[name] { return handler }
+    /// The handler for a name: of exactly that name, else the first whose predicate matches; and the name that the program
+    /// gave it. What peers write is theirs to choose, so limits go by that one.
+    func handler(for name: [UInt8]) -> (registered: [UInt8], handler: StreamHandler)? {
+        if let handler = exact[name] { return (name, handler) }
         guard !predicates.isEmpty, let text = String(validating: name, as: UTF8.self) else { return nil }
-        return predicates.first { $0.matches(text) }?.handler
+        return predicates.first { $0.matches(text) }.map { ($0.name, $0.handler) }
     }
 
     /// The names to tell others, sorted.

@@ -12,7 +12,8 @@ final class HostConnection: Sendable {
         var streamCount = 0
         var uses: [UInt64: WeakUse] = [:]
         var isTrimmed = false
-        var hasEnded = false
+        var hasBegun = false
+        var end: ConnectionCloseReason?
     }
 
     private struct WeakUse: Sendable {
@@ -66,11 +67,24 @@ final class HostConnection: Sendable {
 
     func markTrimmed() { state.withLock { $0.isTrimmed = true } }
 
-    /// Whether this is the first to tell of its end.
-    func end() -> Bool {
+    /// Its beginning was told.
+    ///
+    /// - Returns: How it ended, when that was before and is to be told now.
+    func begin() -> ConnectionCloseReason? {
         state.withLock { state in
-            defer { state.hasEnded = true }
-            return !state.hasEnded
+            state.hasBegun = true
+            return state.end
+        }
+    }
+
+    /// Takes note of its end.
+    ///
+    /// - Returns: Whether it is to be told now: not twice, and not before the beginning was.
+    func end(_ reason: ConnectionCloseReason) -> Bool {
+        state.withLock { state in
+            guard state.end == nil else { return false }
+            state.end = reason
+            return state.hasBegun
         }
     }
 
@@ -199,10 +213,14 @@ final class StreamUse: Sendable {
     var protocolID: String? { state.withLock { $0.protocolID } }
 
     /// Counts it for its protocol, and no more as one whose protocol is not known.
-    func settle(_ protocolID: String) throws(HostError) {
+    ///
+    /// - Parameters:
+    ///   - protocolID: What was agreed on.
+    ///   - scope: The name that it counts for; that of the handler when a predicate took the peer's name.
+    func settle(_ protocolID: String, countedAs scope: String? = nil) throws(HostError) {
         try span.move(
             to: [
-                .system, .peer(connection.peer), .connection(connection.info.id), .protocolName(protocolID),
+                .system, .peer(connection.peer), .connection(connection.info.id), .protocolName(scope ?? protocolID),
             ]
         )
         state.withLock { $0.protocolID = protocolID }

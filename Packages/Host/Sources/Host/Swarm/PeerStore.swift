@@ -182,16 +182,24 @@ public final class PeerStore: Sendable {
     public func changes() -> AsyncStream<Void> { signal.subscribe() }
 
     /// Takes what a peer told. An older signed record than the one known changes no addresses.
-    func record(_ told: IdentifyInfo) {
-        change(told.peer) { entry in
-            var told = told
-            if let old = entry.info.identify?.record, old.sequence > (told.record?.sequence ?? 0) {
+    ///
+    /// - Parameters:
+    ///   - update: What it told.
+    ///   - isPush: Whether what it did not mention stays as it was.
+    /// - Returns: What is known of it now.
+    @discardableResult
+    func record(_ update: IdentifyUpdate, isPush: Bool = false) -> IdentifyInfo {
+        change(update.peer) { entry in
+            let former = entry.info.identify
+            var told = update.applied(to: isPush ? former : nil)
+            if let former, let old = former.record, let new = update.record, old.sequence > new.sequence {
                 told.record = old
-                told.listenAddresses = entry.info.identify?.listenAddresses ?? []
+                told.listenAddresses = former.listenAddresses
             }
             entry.info.identify = told
             Self.insert(told.listenAddresses, into: &entry.info)
             Self.thinOut(&entry)
+            return told
         }
     }
 
@@ -245,15 +253,16 @@ public final class PeerStore: Sendable {
         state.size -= state.entries.removeValue(forKey: peer)?.size ?? 0
     }
 
-    private func change(_ peer: PeerID, _ body: (inout Entry) -> Void) {
-        state.withLock { state in
+    private func change<Result: Sendable>(_ peer: PeerID, _ body: (inout Entry) -> Result) -> Result {
+        defer { signal.send() }
+        return state.withLock { state in
             state.clock += 1
             sweep(&state)
             var entry = state.entries[peer].flatMap { isOver($0) ? nil : $0 } ?? Entry(peer, clock: clock)
             if let old = state.entries[peer] { entry.size = old.size }
             entry.touched = state.clock
             (entry.seen, entry.ageWhenSeen) = (clock.now(), .zero)
-            body(&entry)
+            let result = body(&entry)
             // Those that stay push nobody out.
             let size = entry.isKept ? 0 : entry.info.size
             state.size += size - entry.size
@@ -264,7 +273,7 @@ public final class PeerStore: Sendable {
                 guard let oldest else { break }
                 Self.drop(oldest.key, from: &state)
             }
+            return result
         }
-        signal.send()
     }
 }

@@ -19,7 +19,8 @@ public struct ResourceScope: Sendable, Hashable {
     public static let transient = ResourceScope(kind: .transient)
     /// All that belongs to one peer.
     public static func peer(_ peer: PeerID) -> ResourceScope { ResourceScope(kind: .peer(peer)) }
-    /// All streams of one protocol.
+    /// All streams of one protocol. Inbound streams count for the name that their handler was registered with, whatever
+    /// name its predicate took.
     public static func protocolName(_ name: String) -> ResourceScope { ResourceScope(kind: .protocolName(name)) }
     /// One connection, by ``ConnectionInfo/id``.
     public static func connection(_ id: UInt64) -> ResourceScope { ResourceScope(kind: .connection(id)) }
