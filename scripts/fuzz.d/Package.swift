@@ -18,6 +18,7 @@ let package = Package(
         .package(path: "../../Packages/PeerID"),
         .package(path: "../../Packages/Libp2pTLS"),
         .package(path: "../../Packages/QuicTransport"),
+        .package(path: "../../Packages/Host"),
     ],
     targets: [
         // Declares libFuzzer's entry point, which Swift cannot.
@@ -38,6 +39,14 @@ let package = Package(
             dependencies: [
                 "FuzzSupport",
                 .product(name: "QuicCore", package: "QuicTransport"),
+            ],
+            swiftSettings: settings
+        ),
+        .executableTarget(
+            name: "host-fuzz",
+            dependencies: [
+                "FuzzSupport",
+                .product(name: "Host", package: "Host"),
             ],
             swiftSettings: settings
         ),

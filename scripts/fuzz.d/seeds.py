@@ -176,5 +176,26 @@ def packets():
         corpus.finish()
 
 
-for part in (addresses, multiformats, dns, keys, certificates, packets):
+def negotiations():
+    dialer, listener = Corpus("multistream-dialer"), Corpus("multistream-listener")
+    for transcript in vectors("Host", "HostTests", "multistream_transcripts")["transcripts"]:
+        said = {"initiator": b"", "responder": b""}
+        for step in transcript["steps"]:
+            said[step["from"]] += bytes.fromhex(step["hex"])
+        for cut in (0, 6, 63):
+            for count in range(1, 6):
+                dialer.add(bytes([count, cut]) + said["responder"])
+            for spoken in (0, 4, 31):
+                listener.add(bytes([spoken, cut]) + said["initiator"])
+    header = bytes.fromhex("132f6d756c746973747265616d2f312e302e300a")
+    # Lines at and beyond the limit, lengths that are not minimal or too long, lines without an end.
+    for line in (varint(1024) + b"a" * 1023 + b"\n", varint(1025) + b"a" * 1024 + b"\n", b"\x83\x00na\n", b"\xff\xff\x01",
+                 b"\x00", b"\x01\n", b"\x03naa", b"\x03ls\n" * 4, b"\x03na\n" * 300, header):
+        dialer.add(b"\x02\x01" + header + line)
+        listener.add(b"\x1f\x01" + header + line)
+    for corpus in (dialer, listener):
+        corpus.finish()
+
+
+for part in (addresses, multiformats, dns, keys, certificates, packets, negotiations):
     part()
