@@ -2,7 +2,8 @@
 import PackageDescription
 
 // The program of scripts/soak. A package of its own, so that nobody who depends on a library sees it. What the hosts do to
-// each other stands in Packages/Host/Tests/HostTests/Soak, which a test runs in small; Sources/soak/Shared links there.
+// each other stands in Packages/Host/Tests/HostTests/Soak, which a test runs in small; Sources/soak/Shared links there, which
+// scripts/soak makes.
 
 /// The settings every Swift target of this repository is built with.
 let settings: [SwiftSetting] = [
@@ -23,9 +24,11 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
     ],
     targets: [
+        .target(name: "CSoakProcess"),
         .executableTarget(
             name: "soak",
             dependencies: [
+                "CSoakProcess",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Host", package: "Host"),
                 .product(name: "Logging", package: "swift-log"),
@@ -33,10 +36,11 @@ let package = Package(
                 .product(name: "NetStream", package: "NetStream"),
                 .product(name: "NetStreamTesting", package: "NetStream"),
                 .product(name: "PeerID", package: "PeerID"),
+                .product(name: "QuicCore", package: "QuicTransport"),
                 .product(name: "QuicTransport", package: "QuicTransport"),
             ],
             swiftSettings: settings
-        )
+        ),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -22,11 +22,30 @@ import Testing
             #expect(figures.answered + figures.failed == figures.total)
             // What still runs to its end lets go of the rest.
             try await withDeadline(.seconds(10)) {
-                while figures.hostsAlive + figures.streams.alive > 0 {
+                while figures.hosts.alive + figures.streams.alive > 0 {
                     try Task.checkCancellation()
                     await Task.yield()
                 }
             }
+        }
+    }
+
+    /// The soak's own deadline is nobody's answer: what it ends has hung.
+    @Test func whatOutlivesTheSoaksPatienceHangsAndIsNoFailure() async throws {
+        try await TestNetwork.memory.open { network in
+            let soak = Soak(
+                seed: 1,
+                duration: .milliseconds(1),
+                requests: 20,
+                patience: .zero,
+                anywhere: network.anywhere
+            ) {
+                try network.makeTransport($0)
+            }
+            let figures = try await withDeadline(.seconds(60)) { try await soak.run() }
+            #expect(figures.hung == figures.total && figures.total >= 20)
+            #expect(figures.failed == 0 && figures.answered == 0)
+            #expect(figures.surprises.count == figures.hung)
         }
     }
 }

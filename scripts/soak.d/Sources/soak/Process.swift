@@ -1,3 +1,5 @@
+import CSoakProcess
+
 #if canImport(Glibc)
 import Glibc
 #elseif canImport(Musl)
@@ -7,10 +9,18 @@ import Musl
 /// What the process takes of the system, as Linux tells it.
 struct Process {
     var descriptors: Int
+    /// What is allocated and not freed. Exact, where resident memory also has what the allocator keeps for later.
+    var heapKiB: Int
     var residentKiB: Int
 
     static func now() -> Process {
-        Process(descriptors: countDescriptors(), residentKiB: residentPages() * Int(getpagesize()) / 1024)
+        // So that resident memory tells of what is in use, as far as it can.
+        soak_give_back_memory()
+        return Process(
+            descriptors: countDescriptors(),
+            heapKiB: soak_heap_in_use() / 1024,
+            residentKiB: residentPages() * Int(getpagesize()) / 1024
+        )
     }
 
     private static func countDescriptors() -> Int {

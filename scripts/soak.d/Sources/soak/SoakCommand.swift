@@ -1,11 +1,19 @@
 import ArgumentParser
+import Dispatch
 import Host
 import Logging
 import Multiaddr
 import NetStream
 import NetStreamTesting
 import PeerID
+import QuicCore
 import QuicTransport
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#endif
 
 /// Runs a soak and says what came of it.
 @main struct SoakCommand: AsyncParsableCommand {
@@ -20,77 +28,102 @@ import QuicTransport
 
     @Option(help: "How long it goes on.") var minutes = 2.0
     @Option(help: "How many hosts there are.") var hosts = 50
+    @Option(help: "How many more there are in processes of their own, which are killed by SIGKILL (quic only).")
+    var outsiders = 4
     @Option(help: "What decides who does what; random if it is not given.") var seed: UInt64?
     @Option(help: "quic or memory.") var network = Network.quic
+    @Option(help: .hidden) var outsider: String?
 
     func validate() throws {
         guard minutes > 0, minutes <= 10_000 else { throw ValidationError("--minutes must be above 0") }
         guard (2...1000).contains(hosts) else { throw ValidationError("--hosts must be from 2 to 1000") }
+        guard (0...100).contains(outsiders) else { throw ValidationError("--outsiders must be from 0 to 100") }
+    }
+
+    static func quicTransport(_ identity: PrivateKey) throws -> QuicTransport {
+        var configuration = QuicConfiguration.defaults
+        // Nobody hears of a process that was killed: shorter than the 30 s of the default, so that more of them fit in.
+        configuration.timeouts.idle = .seconds(5)
+        configuration.keepAliveInterval = .seconds(2)
+        return try QuicTransport(identity: identity, configuration: configuration)
     }
 
     func run() async throws {
         // A thousand hosts that come and go would only fill the screen.
         LoggingSystem.bootstrap { _ in SwiftLogNoOpLogHandler() }
+        signal(SIGPIPE, SIG_IGN)
+        if let outsider { return try await runOutsider(seed: outsider) }
         let seed = seed ?? UInt64.random(in: 0 ... .max)
-        print("soak: \(hosts) hosts on \(network) for \(minutes) min, seed \(seed)")
-        let memory = MemoryNetwork()
-        let network = network
-        let soak = Soak(
-            hosts: hosts,
-            seed: seed,
-            duration: .seconds(minutes * 60),
-            anywhere: network == .quic ? "/ip4/127.0.0.1/udp/0/quic-v1" : "/memory/0"
-        ) { identity in
-            switch network {
-            case .quic: try QuicTransport(identity: identity)
-            case .memory: MemoryTransport(identity: identity, network: memory)
-            }
-        }
+        var random = SoakGenerator(seed: seed)
+        let count = network == .quic ? outsiders : 0
+        print("soak: \(hosts) hosts and \(count) processes on \(network) for \(minutes) min, seed \(seed)")
+        var processes: [OutsiderProcess] = []
+        for _ in 0..<count { processes.append(try await OutsiderProcess(&random)) }
+        var soak = makeSoak(seed: seed)
+        soak.outsiders = processes
+
         // Whatever is made once for the whole process is there before the first count.
         var warmUp = soak
         (warmUp.hosts, warmUp.duration, warmUp.requests) = (2, .milliseconds(100), 10)
-        _ = try await warmUp.run()
-        let before = Process.now()
-        let figures = try await withDeadline(soak.duration + .seconds(300)) { try await soak.run() }
-        let after = await settled(figures, descriptors: before.descriptors)
-        report(figures, before, after)
-        guard isClean(figures, before, after) else { throw ExitCode.failure }
+        var figures = [try await watched(warmUp)]
+        var states = [await settled(figures[0])]
+        // In two halves, each with new hosts: what the second adds to what is left after the first is a leak.
+        soak.duration = .seconds(minutes * 30)
+        for _ in 0..<2 {
+            soak.seed = random.next()
+            let came = try await watched(soak)
+            figures.append(came)
+            states.append(await settled(came, descriptors: states[0].descriptors))
+            SoakReport.tell(came, states[states.count - 1])
+        }
+        for process in processes { await process.kill() }
+        guard SoakReport.judge(figures, states) else { throw ExitCode.failure }
         print("soak: pass")
     }
 
-    /// Waits until what still runs to its end has let go of the rest, for 30 s at most.
-    private func settled(_ figures: SoakFigures, descriptors: Int) async -> Process {
-        let end = ContinuousClock.now.advanced(by: .seconds(30))
-        while ContinuousClock.now < end {
-            if figures.hostsAlive + figures.streams.alive == 0, Process.now().descriptors <= descriptors { break }
-            await Task.yield()
+    private func makeSoak(seed: UInt64) -> Soak {
+        let (memory, network) = (MemoryNetwork(), network)
+        return Soak(
+            hosts: hosts,
+            seed: seed,
+            duration: .zero,
+            anywhere: network == .quic ? "/ip4/127.0.0.1/udp/0/quic-v1" : "/memory/0"
+        ) { identity in
+            switch network {
+            case .quic: try Self.quicTransport(identity)
+            case .memory: MemoryTransport(identity: identity, network: memory)
+            }
         }
-        return Process.now()
     }
 
-    private func report(_ figures: SoakFigures, _ before: Process, _ after: Process) {
-        let kinds = figures.requests.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined(separator: ", ")
-        print("soak: requests \(figures.total) (\(kinds)), answered \(figures.answered), failed \(figures.failed)")
-        for (failure, count) in figures.failures.sorted(by: { $0.key < $1.key }) {
-            print("soak:   \(failure): \(count)")
+    /// Runs it. What does not even end when it is cancelled ends the process, and is named.
+    private func watched(_ soak: Soak) async throws -> SoakFigures {
+        let record = SoakRecord()
+        let watchdog = DispatchWorkItem {
+            for line in record.withLock({ $0.running.described }) { print("soak: HANGS: \(line)") }
+            print("soak: FAIL: does not end")
+            Self.exit(withError: ExitCode.failure)
         }
-        print("soak: kills and restarts \(figures.kills), disconnects \(figures.disconnects)")
-        print("soak: hosts made \(figures.started.count), left \(figures.hostsAlive)")
-        print("soak: streams opened \(figures.streams.opened), left \(figures.streams.alive)")
-        print("soak: descriptors \(before.descriptors) before, \(after.descriptors) after")
-        print("soak: resident memory \(before.residentKiB) KiB before, \(after.residentKiB) KiB after")
-        for surprise in figures.surprises.prefix(20) { print("soak: SURPRISE: \(surprise)") }
+        let limit = soak.duration + soak.patience * 2 + .seconds(60)
+        DispatchQueue.global().asyncAfter(deadline: .now() + limit / .seconds(1), execute: watchdog)
+        defer { watchdog.cancel() }
+        return try await soak.run(record)
     }
 
-    private func isClean(_ figures: SoakFigures, _ before: Process, _ after: Process) -> Bool {
-        var problems: [String] = []
-        if !figures.surprises.isEmpty { problems.append("\(figures.surprises.count) surprises") }
-        if figures.answered + figures.failed != figures.total { problems.append("requests without an outcome") }
-        if figures.answered * 2 < figures.total { problems.append("more than half of the requests failed") }
-        if figures.hostsAlive > 0 { problems.append("hosts are left") }
-        if figures.streams.alive > 0 { problems.append("streams are left") }
-        if after.descriptors > before.descriptors { problems.append("descriptors are left") }
-        if !problems.isEmpty { print("soak: FAIL: \(problems.joined(separator: ", "))") }
-        return problems.isEmpty
+    /// Waits until what still runs to its end has let go of the rest, for 60 s at most: nothing of it is left, and for ten
+    /// seconds no memory was given back. Connections that were closed live on for a while to answer what still comes.
+    private func settled(_ figures: SoakFigures, descriptors: Int? = nil) async -> Process {
+        let clock = ContinuousClock()
+        let end = clock.now.advanced(by: .seconds(60))
+        var state = Process.now()
+        var (least, since) = (state.heapKiB, clock.now)
+        while clock.now < end {
+            try? await clock.sleep(for: .milliseconds(250))
+            state = Process.now()
+            if state.heapKiB < least - 64 { (least, since) = (state.heapKiB, clock.now) }
+            let isRest = figures.hosts.alive + figures.streams.alive == 0 && state.descriptors <= descriptors ?? .max
+            if isRest, since.duration(to: clock.now) > .seconds(10) { break }
+        }
+        return state
     }
 }

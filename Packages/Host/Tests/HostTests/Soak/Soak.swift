@@ -16,14 +16,20 @@ struct Soak: Sendable {
     var duration: Duration
     /// How many requests there have to be, even if that takes longer: the machine may be busy with other things.
     var requests = 0
+    /// How long a request may take. Longer than every deadline of the host and its transport together: a request that is
+    /// not done by then hangs, and that must not happen. It is no failure with a typed error, for the deadline is ours.
+    var patience: Duration = .seconds(60)
+    /// Peers outside, that die without a word.
+    var outsiders: [any SoakOutsider] = []
     /// Where hosts listen.
     var anywhere: Multiaddr
     /// Makes the transport of a host.
     var makeTransport: @Sendable (PrivateKey) throws -> any Transport
 
     /// Runs it to its end, when every host is closed.
-    func run() async throws -> SoakFigures {
-        let figures = SoakRecord()
+    ///
+    /// - Parameter figures: Where it keeps account; what hangs can be seen there meanwhile.
+    func run(_ figures: SoakRecord = SoakRecord()) async throws -> SoakFigures {
         let places = (0..<hosts).map { _ in SoakPlace() }
         for place in places { try await start(place, figures) }
         let end = ContinuousClock.now.advanced(by: duration)
@@ -53,7 +59,7 @@ struct Soak: Sendable {
             transports: [makeTransport(place.identity)],
             configuration: configuration
         )
-        figures.withLock { $0.started.append(WeakHost(host)) }
+        figures.withLock { $0.hosts.note(host) }
         await host.handle(EchoProtocol.name, handler: EchoProtocol.handler)
         let running = Task { try await host.run() }
         try await host.listen(on: anywhere)
@@ -67,20 +73,52 @@ struct Soak: Sendable {
         _ random: inout SoakGenerator,
         _ figures: SoakRecord
     ) async throws {
-        guard let from = places.randomElement(using: &random), let to = places.randomElement(using: &random),
-            from !== to, let host = from.host, let other = to.host, let address = other.listenAddresses.first
+        guard let from = places.randomElement(using: &random), let host = from.host else { return await Task.yield() }
+        if let outsider = outsiders.randomElement(using: &random), Int.random(in: 0..<20, using: &random) == 0 {
+            return try await act(host, outsider, &random, figures)
+        }
+        guard let to = places.randomElement(using: &random), from !== to, let other = to.host,
+            let address = other.listenAddresses.first
         else { return await Task.yield() }
         let peer = to.identity.peerID
         switch Int.random(in: 0..<1000, using: &random) {
         case 0..<15:
             // Killed in the middle of whatever it does, and back under the same name elsewhere.
-            guard await to.stop(figures) else { return }
+            guard await to.stop(figures, asTask: Bool.random(using: &random)) else { return }
             figures.withLock { $0.kills += 1 }
             try await start(to, figures)
         case 15..<60:
             await host.disconnect(from: peer, code: .garbageCollected)
             figures.withLock { $0.disconnects += 1 }
-        case 60..<110:
+        default: await ask(host, peer, address, &random, figures)
+        }
+    }
+
+    /// Something happens to a peer outside: nearly always it is asked for something, as the others are.
+    private func act(
+        _ host: BasicHost,
+        _ outsider: any SoakOutsider,
+        _ random: inout SoakGenerator,
+        _ figures: SoakRecord
+    ) async throws {
+        if Int.random(in: 0..<50, using: &random) == 0 {
+            guard let next = host.listenAddresses.first else { return }
+            if try await outsider.killAndStart(dialing: next) { figures.withLock { $0.silentKills += 1 } }
+        } else if let address = outsider.address, let peer = address.peerID {
+            await ask(host, peer, address, &random, figures)
+        }
+    }
+
+    /// Asks a peer for something: a ping, who it is, an echo; or leaves in the middle of one.
+    private func ask(
+        _ host: BasicHost,
+        _ peer: PeerID,
+        _ address: Multiaddr,
+        _ random: inout SoakGenerator,
+        _ figures: SoakRecord
+    ) async {
+        switch Int.random(in: 0..<940, using: &random) {
+        case 0..<50:
             await request("abandoned", figures) {
                 try await host.connect(to: address)
                 let stream = try await host.newStream(to: peer, protocols: [EchoProtocol.name])
@@ -88,12 +126,12 @@ struct Soak: Sendable {
                 try await stream.write([1, 2, 3])
                 stream.reset(code: .gated)
             }
-        case 110..<250:
+        case 50..<190:
             await request("ping", figures) {
                 try await host.connect(to: address)
                 _ = try await host.ping(peer)
             }
-        case 250..<300:
+        case 190..<240:
             await request("identify", figures) {
                 try await host.connect(to: address)
                 let info = try await host.identify(peer)
@@ -128,10 +166,12 @@ struct Soak: Sendable {
         _ figures: SoakRecord,
         _ body: @escaping @Sendable () async throws -> Void
     ) async {
+        let start = ContinuousClock.now
+        let id = figures.withLock { $0.running.begin(kind, at: start) }
         var outcome: String?
         var isTyped = true
         do {
-            try await withDeadline(.seconds(20)) { try await body() }
+            try await withDeadline(patience) { try await body() }
         } catch let error as HostError {
             outcome = "HostError.\(error.code)"
         } catch let error as NetStreamError {
@@ -140,14 +180,30 @@ struct Soak: Sendable {
             outcome = "\(error)"
             isTyped = false
         }
-        let (failure, isKnown) = (outcome, isTyped)
+        let took = start.duration(to: .now)
+        let (failure, isKnown, isHung) = (outcome, isTyped, took >= patience)
         figures.withLock { figures in
+            figures.running.end(id)
             figures.requests[kind, default: 0] += 1
+            figures.slowest = max(figures.slowest, took)
+            if isHung {
+                figures.hung += 1
+                return figures.surprises.append("\(kind) hung for \(took): \(failure ?? "and was answered then")")
+            }
             guard let failure else { return figures.answered += 1 }
             figures.failures["\(kind) \(failure)", default: 0] += 1
             if !isKnown { figures.surprises.append("\(kind): \(failure)") }
         }
     }
+}
+
+/// A peer in another process, which can be killed so that nobody hears of it.
+protocol SoakOutsider: Sendable {
+    /// Where it listens, with `/p2p`; `nil` while there is none.
+    var address: Multiaddr? { get }
+
+    /// Kills it without a word, and starts it again, to dial one of the hosts. `false` when somebody is at it already.
+    func killAndStart(dialing host: Multiaddr) async throws -> Bool
 }
 
 /// Something that must never happen.
@@ -167,15 +223,16 @@ final class SoakPlace: Sendable {
         current.withLock { $0 = (host, running) }
     }
 
-    /// Closes the host and waits until nothing of it runs any more. `false` when there is none.
+    /// Closes the host, or cancels the task that it runs in, and waits until nothing of it runs any more. `false` when
+    /// there is none.
     @discardableResult
-    func stop(_ figures: SoakRecord) async -> Bool {
+    func stop(_ figures: SoakRecord, asTask: Bool = false) async -> Bool {
         let taken = current.withLock { current in
             defer { current = nil }
             return current
         }
         guard let (host, running) = taken else { return false }
-        await host.close()
+        if asTask { running.cancel() } else { await host.close() }
         let result = await running.result
         let left = host.connections().count
         figures.withLock { figures in

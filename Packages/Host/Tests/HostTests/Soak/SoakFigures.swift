@@ -10,18 +10,42 @@ struct SoakFigures: Sendable {
     var answered = 0
     /// The others, each by its kind and its typed error.
     var failures: [String: Int] = [:]
+    /// Requests that were not done in time.
+    var hung = 0
+    /// How long the slowest request took.
+    var slowest: Duration = .zero
+    /// Those that are not done yet.
+    var running = SoakRequests()
     /// What must not happen: an error without a type, a wrong answer, a connection left over.
     var surprises: [String] = []
     var kills = 0
+    /// Peers outside that were killed without a word.
+    var silentKills = 0
     var disconnects = 0
-    var started: [WeakHost] = []
+    var hosts = WeakHosts()
     var streams = WeakStreams()
 
     var total: Int { requests.values.reduce(0, +) }
     var failed: Int { failures.values.reduce(0, +) }
+}
 
-    /// Hosts that somebody still holds.
-    var hostsAlive: Int { started.count { $0.host != nil } }
+/// Requests that are under way.
+struct SoakRequests: Sendable {
+    private var requests: [UInt64: (kind: String, start: ContinuousClock.Instant)] = [:]
+    private var nextID: UInt64 = 0
+
+    mutating func begin(_ kind: String, at start: ContinuousClock.Instant) -> UInt64 {
+        nextID += 1
+        requests[nextID] = (kind, start)
+        return nextID
+    }
+
+    mutating func end(_ id: UInt64) { requests[id] = nil }
+
+    /// What they are, each with how long it takes already, the longest first.
+    var described: [String] {
+        requests.values.sorted { $0.start < $1.start }.map { "\($0.kind) for \($0.start.duration(to: .now))" }
+    }
 }
 
 /// The figures while many tasks write them.
@@ -33,10 +57,23 @@ final class SoakRecord: Sendable {
     }
 }
 
-/// A host, if it is still there.
-struct WeakHost: Sendable {
-    weak let host: BasicHost?
-    init(_ host: BasicHost) { self.host = host }
+/// Hosts that were made, as far as they are still there.
+struct WeakHosts: Sendable {
+    private struct Entry: Sendable {
+        weak let host: BasicHost?
+    }
+
+    private var entries: [Entry] = []
+    private(set) var made = 0
+
+    mutating func note(_ host: BasicHost) {
+        made += 1
+        entries.append(Entry(host: host))
+        if entries.count > 1000 { entries.removeAll { $0.host == nil } }
+    }
+
+    /// Hosts that somebody still holds.
+    var alive: Int { entries.count { $0.host != nil } }
 }
 
 /// Streams that were opened, as far as they are still there.
