@@ -259,6 +259,7 @@ def check_node_bad_arguments_and_files():
     fails(2, "HOST:PORT", NODE, "run", "--metrics", "9090")
     fails(2, "what should it do", NODE)
     fails(1, "peer store", NODE, "run", "--peers", "/nonexistent/peers")
+    fails(1, "it is a folder", NODE, "run", "--peers", "/tmp")
     with tempfile.NamedTemporaryFile() as file:
         file.write(b"no database" * 1000)
         file.flush()

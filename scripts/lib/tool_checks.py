@@ -137,5 +137,5 @@ def check_tool_reads_certificates():
 
 def check_tool_bad_arguments_end_with_2():
     for command in ([], ["nonsense"], ["id"], ["id", "/ip4/127.0.0.1/tcp/1"], ["perf", "--upload-bytes=-1"],
-                    ["key", "generate", "--type", "dsa", "x"], ["cert", "inspect", "--peer", "nobody", "x"]):
+                    ["key", "generate", "--type", "dsa", "x"], ["key"], ["addr"], ["cert", "inspect", "--peer", "nobody", "x"]):
         fails(2, r"^libp2p: .+", LIBP2P, *command)

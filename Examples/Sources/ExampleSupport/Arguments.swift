@@ -4,7 +4,12 @@ public import PeerID
 
 /// What every subcommand takes.
 public struct CommonOptions: ParsableArguments, Sendable {
-    @Option(help: "The identity: a key file, made when it does not exist. Without it, a new one for this run.")
+    @Option(
+        help: ArgumentHelp(
+            "The identity: a key file, made when it does not exist. Without it, a new one for this run.",
+            valueName: "file"
+        )
+    )
     var key: String?
 
     /// Print one JSON object a line instead of text.
@@ -25,7 +30,11 @@ public struct ListenOptions: ParsableArguments, Sendable {
     /// The addresses to listen on.
     @Option(
         name: .customLong("listen"),
-        help: "Where to listen; may be given several times. Port 0 lets the system choose.",
+        help: ArgumentHelp(
+            "Where to listen (default: /ip4/127.0.0.1/udp/0/quic-v1); may be given several times. Port 0 lets the system "
+                + "choose.",
+            valueName: "address"
+        ),
         transform: listenAddress
     )
     public var addresses: [Multiaddr] = ["/ip4/127.0.0.1/udp/0/quic-v1"]

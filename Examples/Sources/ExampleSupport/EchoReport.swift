@@ -2,10 +2,15 @@ public import ArgumentParser
 
 /// What `echo dial` sends, and what it does with the answer.
 public struct PayloadOptions: ParsableArguments, Sendable {
-    @Option(help: "Send this text; what comes back goes to standard output.")
+    @Option(help: ArgumentHelp("Send this text; what comes back goes to standard output.", valueName: "text"))
     var message: String?
 
-    @Option(help: "Send this many random bytes, check what comes back, and print a summary.")
+    @Option(
+        help: ArgumentHelp(
+            "Send this many random bytes, check what comes back, and print a summary.",
+            valueName: "count"
+        )
+    )
     var bytes: Int?
 
     @Option(help: "Send this file; what comes back goes to standard output.")

@@ -22,12 +22,12 @@ public struct ExampleError: Error, CustomStringConvertible {
 public func runExample<Command: AsyncParsableCommand>(_ type: Command.Type) async -> Never {
     // A reader of our output that goes away is an error of that write, not the end of the process.
     signal(SIGPIPE, SIG_IGN)
-    guard CommandLine.arguments.count > 1 || Command.configuration.subcommands.isEmpty else {
-        complain("what should it do? (see --help)")
-        exit(2)
-    }
     do {
         var command = try Command.parseAsRoot()
+        guard Swift.type(of: command).configuration.subcommands.isEmpty else {
+            complain("what should it do? (see --help)")
+            exit(2)
+        }
         if var asynchronous = command as? any AsyncParsableCommand {
             try await asynchronous.run()
         } else {

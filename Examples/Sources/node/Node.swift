@@ -21,8 +21,8 @@ struct Node: AsyncParsableCommand {
               curl http://127.0.0.1:9090/metrics
             SIGINT and SIGTERM end it: nothing new is taken, handlers have a second to finish.
 
-            A peer of --connect that cannot be reached is told on standard error at once. The node goes on without it, and
-            ends with status 1 when its time has come. So it does when the peers could not be saved at the end.
+            A peer of --connect that cannot be reached is told on standard error at once. The node goes on without it, \
+            and ends with status 1 when its time has come. So it does when the peers could not be saved at the end.
             """,
         subcommands: [Run.self]
     )
@@ -34,23 +34,36 @@ extension Node {
     struct Run: AsyncParsableCommand, Sendable {
         static let configuration = CommandConfiguration(abstract: "Run the node until a signal arrives.")
 
-        @Option(help: "Where to serve metrics: HOST:PORT; port 0 lets the system choose.", transform: hostAndPort)
+        @Option(
+            help: ArgumentHelp("Where to serve metrics; port 0 lets the system choose.", valueName: "host:port"),
+            transform: hostAndPort
+        )
         var metrics: (host: String, port: Int)?
 
-        @Option(help: "A file that keeps the peers for the next run.")
+        @Option(help: ArgumentHelp("A file that keeps the peers for the next run.", valueName: "file"))
         var peers: String?
 
         @Option(
             name: .customLong("connect"),
-            help: "A peer to connect to; may be given several times.",
+            help: ArgumentHelp("A peer to connect to; may be given several times.", valueName: "address"),
             transform: quicAddress
         )
         var targets: [Multiaddr] = []
 
-        @Option(help: "The protocol version that identify tells. Some networks take only their own.")
+        @Option(
+            help: ArgumentHelp(
+                "The protocol version that identify tells (default: ipfs/0.1.0). Some networks take only their own.",
+                valueName: "text"
+            )
+        )
         var protocolVersion: String?
 
-        @Option(help: "The agent version that identify tells: the name and version of the software.")
+        @Option(
+            help: ArgumentHelp(
+                "The agent version that identify tells: the name and version of the software.",
+                valueName: "text"
+            )
+        )
         var agentVersion: String?
 
         @OptionGroup var listen: ListenOptions

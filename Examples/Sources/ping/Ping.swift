@@ -46,10 +46,10 @@ extension Ping {
     struct Dial: AsyncParsableCommand, Sendable {
         static let configuration = CommandConfiguration(abstract: "Dial, and measure the round trip.")
 
-        @Option(help: "How many pings.", transform: { try positive($0, "--count") })
+        @Option(help: "How many pings (default: 5).", transform: { try positive($0, "--count") })
         var count = 5
 
-        @Option(help: "Seconds between two pings.", transform: seconds)
+        @Option(help: "Seconds between two pings (default: 1).", transform: seconds)
         var interval: Duration = .seconds(1)
 
         @OptionGroup var dial: DialOptions

@@ -21,7 +21,11 @@ internal import Darwin
 extension SQLitePeerStore {
     /// Throws when there is a file that is not ours. It is only read: opening it to write would change it.
     static func refuseOthers(_ path: String) async throws {
-        guard access(path, F_OK) == 0 else { return }
+        var status = stat()
+        guard stat(path, &status) == 0 else { return }
+        guard status.st_mode & S_IFMT != S_IFDIR else {
+            throw HostError(.storageFailed, "the peer store \(path) failed: it is a folder; name a file in it")
+        }
         var configuration = Configuration()
         configuration.readonly = true
         configuration.busyMode = .timeout(5)

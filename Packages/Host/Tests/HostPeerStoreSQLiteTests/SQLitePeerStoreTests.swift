@@ -109,5 +109,10 @@ import Testing
             _ = try await SQLitePeerStore(path: file.path + "/no/such/folder", of: newStore(clock))
         }
         #expect(error?.code == .storageFailed && error?.message.contains("folder") == true)
+        let folder = String(file.path.dropLast("/peers.sqlite".count))
+        let other = await #expect(throws: HostError.self) {
+            _ = try await SQLitePeerStore(path: folder, of: newStore(clock))
+        }
+        #expect(other?.code == .storageFailed && other?.message.contains("it is a folder") == true)
     }
 }
