@@ -32,6 +32,9 @@ final class QlogFile: Sendable {
         path = "\(directory)/\(original)_\(isServer ? "server" : "client").sqlog"
     }
 
+    /// Whether nothing more is written: the connection is over, or the log failed.
+    var isOver: Bool { state.withLock { $0.isOver } }
+
     /// The sink to hand to the protocol core.
     var sink: QlogSink {
         { bytes, isLast in self.append(bytes, isLast: isLast) }

@@ -115,22 +115,50 @@ public final class QuicTransport: Transport {
     ///   `connectionLimit` or `cancelled`.
     public func dialQuic(_ address: Multiaddr) async throws(QuicError) -> QuicConnection {
         let endpoint = try quicEndpoint(of: address, to: "dial")
+        return try await withinDialDeadline("dialing \(address)") { try await self.dial(address, endpoint) }
+    }
+
+    /// Opens the way for a peer behind a router that dials this side at the same time (libp2p specification "DCUtR", the half
+    /// of the peer that does not dial).
+    ///
+    /// Sends datagrams of random bytes from a listening socket, 10 to 200 ms apart, so that the routers on this side let the
+    /// peer's packets in. Returns when the peer's connection has come; the listener hands it out as any other. Takes at
+    /// most `QuicConfiguration.Timeouts.dial`. Cancelling the task stops it.
+    ///
+    /// - Parameter address: Where the peer was seen, with an IP address. When it ends in `/p2p/ID`, that peer is waited for,
+    ///   wherever it comes from; else whoever comes from that address and port.
+    /// - Throws: ``QuicError`` of code `invalidAddress`, `unsupportedVersion`, `timeout`, `cancelled`, or `state` when no
+    ///   listener's socket reaches the address.
+    public func punchHole(to address: Multiaddr) async throws(QuicError) {
+        let endpoint = try quicEndpoint(of: address, to: "punch a hole to")
+        guard let remote = NetworkAddress(endpoint) else {
+            throw QuicError(.invalidAddress, "cannot punch a hole to \(address): it needs an IP address")
+        }
+        let peer = address.peerID
+        try await withinDialDeadline("punching a hole to \(address)") {
+            try await self.sockets.punchHole(to: remote, awaiting: peer)
+        }
+    }
+
+    /// Does something within the deadline for dials, and throws nothing but ``QuicError``.
+    private func withinDialDeadline<Result: Sendable>(
+        _ what: String,
+        _ body: @escaping @Sendable () async throws -> Result
+    ) async throws(QuicError) -> Result {
         do {
-            return try await withDeadline(configuration.timeouts.dial) {
-                try await self.dial(address, endpoint)
-            }
+            return try await withDeadline(configuration.timeouts.dial) { try await body() }
         } catch let error as QuicError {
             throw error
         } catch let error as NetStreamError where error.code == .timeout {
             throw QuicError(
                 .timeout,
-                "dialing \(address) took more than \(configuration.timeouts.dial); check the address, and that UDP gets there",
+                "\(what) took more than \(configuration.timeouts.dial); check the address, and that UDP gets there",
                 cause: error.cause
             )
         } catch is CancellationError {
-            throw QuicError(.cancelled, "the task that dialed \(address) was cancelled")
+            throw QuicError(.cancelled, "\(what) was cancelled with its task")
         } catch {
-            throw QuicError(.dial, "dialing \(address) failed", cause: error)
+            throw QuicError(.dial, "\(what) failed", cause: error)
         }
     }
 

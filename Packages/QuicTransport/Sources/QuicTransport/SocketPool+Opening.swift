@@ -104,7 +104,13 @@ extension SocketPool {
                     epoch: Self.clockEpoch()
                 )
                 if let qlogs { core.makeQlogSink = { qlogs.sink(original: $0, isServer: $1) } }
-                let driver = EndpointDriver(socket: socket.value, core: core, metrics: metrics, inboxes: port.inboxes)
+                let driver = EndpointDriver(
+                    socket: socket.value,
+                    core: core,
+                    metrics: metrics,
+                    holes: self.holes,
+                    inboxes: port.inboxes
+                )
                 return NIOLoopBound(driver, eventLoop: eventLoop)
             }
         }

@@ -14,6 +14,7 @@ final class SocketPool: Sendable {
     let group: any EventLoopGroup
     private let logger: Logger
     let metrics = TransportMetrics()
+    let holes = HolePunches()
     /// Counts the connections of all sockets.
     let budget: ConnectionBudget
     let qlogs: QlogDirectory?
@@ -146,6 +147,15 @@ final class SocketPool: Sendable {
                 metadata: ["address": "\(remote)", "code": "\(error.code)", "error": "\(error.message)"]
             )
             throw error
+        }
+    }
+
+    /// A loop of a listener whose socket reaches an address.
+    func listeningLoop(reaching remote: NetworkAddress) throws(QuicError) -> NIOLoopBound<EndpointDriver>? {
+        try checkOpen()
+        return state.withLock { state in
+            guard let index = state.listening.firstIndex(where: { $0.address.reaches(remote) }) else { return nil }
+            return state.listening[index].takeLoop()
         }
     }
 

@@ -47,8 +47,10 @@ import Testing
         let core = try network.dial(from: client, to: server, expecting: server.identity.peerID)
         try #require(network.run(seconds: 5) { client.events(of: core).isConfirmed })
         // All but the first flight, which goes to an ID of the client's own choice.
-        let routed = try packets.filter { try parse($0, idLength: 8).destinationID?.count == 8 }
-        let kinds = try Set(routed.map { try parse($0, idLength: 8).kind })
+        // ngtcp2 0.12.1 clears the fixed bit now and then.
+        let headers = try packets.map { try #require(parseWithoutFixedBit($0, idLength: 8)) }
+        let routed = zip(packets, headers).filter { $1.destinationID?.count == 8 }.map(\.0)
+        let kinds = Set(headers.filter { $0.destinationID?.count == 8 }.map(\.kind))
         try #require(kinds.contains(.initial) && kinds.contains(.short))
         for packet in routed {
             #expect(outcome(other, packet, port: 4444, now: network.now) == "elsewhere 0")

@@ -89,6 +89,13 @@ func parse(_ datagram: [UInt8], idLength: Int) throws(QuicError) -> PacketHeader
     try PacketHeader(parsing: datagram.span.bytes, shortHeaderIDLength: idLength)
 }
 
+/// As endpoints parse that have told their peers that they may clear the fixed bit.
+func parseWithoutFixedBit(_ datagram: [UInt8], idLength: Int) -> PacketHeader? {
+    datagram.withUnsafeBytes {
+        try? PacketHeader(parsing: $0, shortHeaderIDLength: idLength, requiringFixedBit: false)
+    }
+}
+
 func negotiate(_ header: PacketHeader, _ datagram: [UInt8], supported: [QuicVersion], random: UInt8) -> [UInt8]? {
     VersionNegotiation.reply(to: header, datagram: datagram.span.bytes, supported: supported, random: random)
 }

@@ -43,6 +43,23 @@ import Testing
         }
     }
 
+    @Test func aFullDiskEndsTheLogAndNothingElse() async throws {
+        let directory = FileManager.default.temporaryDirectory.appendingPathComponent("qlog-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: directory) }
+        let id = try #require(ConnectionID([1, 2, 3, 4, 5, 6, 7, 8] as [UInt8]))
+        let path = directory.appendingPathComponent("\(id)_client.sqlog").path
+        try FileManager.default.createSymbolicLink(atPath: path, withDestinationPath: "/dev/full")
+        let file = QlogFile(directory: directory.path, original: id, isServer: false)
+        let sink = file.sink
+        [UInt8](repeating: 65, count: 100).withUnsafeBytes { sink($0, false) }
+        // The write fails beside this task, soon.
+        while !file.isOver { await Task.yield() }
+        // What comes afterwards goes nowhere.
+        [UInt8](repeating: 66, count: 100).withUnsafeBytes { sink($0, true) }
+        #expect(file.isOver)
+    }
+
     @Test func aDirectoryThatIsMissingIsMade() async throws {
         let top = FileManager.default.temporaryDirectory.appendingPathComponent("qlog-\(UUID().uuidString)")
         defer { try? FileManager.default.removeItem(at: top) }

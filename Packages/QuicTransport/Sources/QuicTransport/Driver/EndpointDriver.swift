@@ -20,6 +20,7 @@ final class EndpointDriver: UDPEndpointHandler {
     let deadlines: DeadlineQueue
     let pool = SendChunkPool()
     let metrics: TransportMetrics
+    private let holes: HolePunches
     /// Where a batch is written before it goes to the kernel: one for all connections of the socket.
     let sendBuffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 65_536, alignment: 64)
     /// Where accepted connections go; `nil` on a socket that only dials.
@@ -46,8 +47,15 @@ final class EndpointDriver: UDPEndpointHandler {
     /// Datagrams handed to the loops they belong to, and those that found no room there.
     private(set) var passing = LoopPassing()
 
-    init(socket: UDPEndpoint, core: EndpointCore, metrics: TransportMetrics, inboxes: [LoopInbox] = []) {
+    init(
+        socket: UDPEndpoint,
+        core: EndpointCore,
+        metrics: TransportMetrics,
+        holes: HolePunches,
+        inboxes: [LoopInbox] = []
+    ) {
         self.socket = socket
+        self.holes = holes
         self.core = core
         self.metrics = metrics
         self.inboxes = inboxes
@@ -214,6 +222,16 @@ final class EndpointDriver: UDPEndpointHandler {
 
     func receiveCompleted(_ endpoint: UDPEndpoint) { serviceTouched() }
 
+    /// Whether the socket is there.
+    var isOpen: Bool { socket.isOpen }
+
+    /// Sends a datagram that belongs to no connection; it may get lost.
+    func sendLoose(_ bytes: [UInt8], to remote: NetworkAddress) {
+        bytes.withUnsafeBytes { bytes in
+            _ = socket.send(bytes, segmentSize: bytes.count, to: remote, from: nil, ecn: 0)
+        }
+    }
+
     /// Notes a connection that needs a turn.
     func touch(_ driver: ConnectionDriver) {
         guard !driver.isTouched else { return }
@@ -309,6 +327,7 @@ final class EndpointDriver: UDPEndpointHandler {
     func deliver(_ connection: QuicConnection, of driver: ConnectionDriver) {
         if let onConnection, onConnection(connection) {
             metrics.connectionAccepted()
+            holes.connected(connection.remotePeer, at: driver.core.remoteAddress)
             return
         }
         let isOpen = onConnection != nil
