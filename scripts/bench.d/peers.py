@@ -12,7 +12,7 @@ import ngtcp2_tools
 from contender import Contender, words
 from ours import NAME as OURS
 from ours import Ours, OursTo
-from processes import Command, free_udp_port
+from processes import Command, MeasureError, free_udp_port
 from results import first_line
 
 _HERE = Path(__file__).resolve().parent
@@ -156,13 +156,13 @@ def _ours_to(ours: Ours, other: Driven) -> OursTo:
 
 def all_of(
     names: Sequence[str], binaries: Path, scratch: Path
-) -> tuple[list[Contender], Command, dict[str, str]]:
-    """Those who take part, ours first; the lossy network; versions."""
+) -> tuple[list[Contender], Command | None, dict[str, str]]:
+    """Those who take part, ours first; the lossy network, if there is one; versions."""
     ngtcp2 = first_line("pkg-config", "--modversion", "libngtcp2")
     ours = Ours(binaries, _revision())
-    program = c_peer.build()
     contenders: list[Contender] = [ours]
-    if "c" in names:
+    program = _c_program()
+    if program and "c" in names:
         contenders.append(c_peer.CPeer(program, ngtcp2))
     if "gtls" in names:
         for tools in ngtcp2_tools.install():
@@ -185,7 +185,16 @@ def all_of(
         "GnuTLS": first_line("pkg-config", "--modversion", "gnutls"),
         "Swift": first_line("swift", "--version").removeprefix("Swift version "),
     }
-    return contenders, c_peer.proxy(program), versions
+    return contenders, c_peer.proxy(program) if program else None, versions
+
+
+def _c_program() -> Path | None:
+    """The C program; None where it cannot be built: it needs ngtcp2 1.x, which has not been installed everywhere."""
+    try:
+        return c_peer.build()
+    except MeasureError as error:
+        print(f"bench: without the C program and its lossy network: {error}", file=sys.stderr)
+        return None
 
 
 _MAKERS: Mapping[str, Callable[[], Driven]] = {"go": _go, "rust": _rust, "py": _py}
@@ -199,8 +208,7 @@ def _made(make: Callable[[], Driven]) -> Driven:
 
 
 def prepare(names: Sequence[str]) -> None:
-    """Fetches and builds what takes part, while there is a network."""
-    c_peer.build()
+    """Fetches what takes part, while there is a network."""
     if "gtls" in names:
         ngtcp2_tools.install()
     for name, make in _MAKERS.items():

@@ -9,17 +9,19 @@ from collections.abc import Mapping
 
 from cases import GIBIBYTE, MEBIBYTE, Case
 from contender import Contender
-from processes import RUN_TIMEOUT, Command, figures, listening, running
+from processes import RUN_TIMEOUT, Command, MeasureError, figures, listening, running
 
 _READY = re.compile(rb"^ready (\d+) (\d+)$", re.MULTILINE)
 _PORT = re.compile(r"(/udp/)\d+")
 
 
-def run(case: Case, contender: Contender, options: Mapping[str, str], proxy: Command, number: int) -> dict[str, float]:
+def run(case: Case, contender: Contender, options: Mapping[str, str], proxy: Command | None, number: int) -> dict[str, float]:
     match case.kind:
         case "transfer":
             return _transfer(case, contender, options)
         case "lossy":
+            if not proxy:
+                raise MeasureError("there is no lossy network: the C program that makes it was not built")
             return _lossy(case, contender, options, proxy, number)
         case "idle":
             return _idle(case, contender, options)

@@ -74,6 +74,25 @@ def check_perf_prints_what_the_test_plans_read():
         require(all(each["type"] == "intermediary" for each in told[:-1]), f"said {lines}")
 
 
+def check_perf_prints_a_line_a_second_also_when_nothing_moves():
+    with started(binary("perf"), "--run-server", "--server-address", "127.0.0.1:0") as server:
+        port = re.search(r"/udp/(\d+)/", wait_for_line(server)).group(1)
+        server.send_signal(signal.SIGSTOP)
+        try:
+            with started(binary("perf"), "--server-address", f"127.0.0.1:{port}", "--download-bytes", "70000") as client:
+                first = json.loads(wait_for_line(client))
+                require(first["type"] == "intermediary" and first["downloadBytes"] == 0
+                        and first["timeSeconds"] >= 1, f"said {first}")
+                server.send_signal(signal.SIGCONT)
+                told = first
+                while told["type"] == "intermediary":
+                    told = json.loads(wait_for_line(client))
+                require(told["type"] == "final" and told["downloadBytes"] == 70_000 and told["timeSeconds"] >= 1,
+                        f"said {told}")
+        finally:
+            server.send_signal(signal.SIGCONT)
+
+
 def check_tool_makes_and_reads_keys():
     with tempfile.TemporaryDirectory() as folder:
         for kind, shown in (("ed25519", "Ed25519"), ("secp256k1", "secp256k1"), ("ecdsa", "ECDSA"), ("rsa", "RSA")):

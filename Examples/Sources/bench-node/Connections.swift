@@ -142,7 +142,15 @@ actor Peers {
                 on: try Multiaddr(parsing: "/ip4/127.1.\(block / 250).\(block % 250 + 1)/udp/0/quic-v1")
             )
         }
-        return (host, try await host.connect(to: target), task)
+        return (host, try await connect(host, to: target), task)
+    }
+
+    /// An answer to identify shows that the listener's host has accepted the connection: without waiting for it, dials would
+    /// outrun a listener that accepts more slowly than it shakes hands.
+    private static func connect(_ host: BasicHost, to target: Multiaddr) async throws -> PeerID {
+        let peer = try await host.connect(to: target)
+        _ = try await host.identify(peer)
+        return peer
     }
 
     /// So many streams on each of the last connections, each with one message there and back.

@@ -79,8 +79,12 @@ extension Perf {
             let quic = try makeTransport(identity: key, logger: logger, maxPayload: maxPayload)
             try await withHost(identity: key, transports: [quic], logger: logger) { host in
                 let report = PerfReport(upload: upload, download: download)
-                let peer = try await host.connect(to: address)
-                _ = try await host.perf(peer, upload: upload, download: download) { report.add($0) }
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    group.addTask { await report.everySecond() }
+                    defer { group.cancelAll() }
+                    let peer = try await host.connect(to: address)
+                    _ = try await host.perf(peer, upload: upload, download: download) { report.add($0) }
+                }
                 report.finish()
             }
         }

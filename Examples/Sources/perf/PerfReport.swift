@@ -40,16 +40,29 @@ final class PerfReport: Sendable {
             case .downloaded(let count): (0, count)
             }
         progress.advance(upload + download)
-        let now = ContinuousClock.now
-        let due: (counts: Counts, seconds: Double)? = state.withLock { state in
+        state.withLock { state in
             state.total.add(upload, download)
             state.recent.add(upload, download)
-            let seconds = (now - state.since) / .seconds(1)
-            guard seconds >= 1 else { return nil }
-            defer { (state.recent, state.since) = (Counts(), now) }
-            return (state.recent, seconds)
         }
-        if let due { line("intermediary", due.counts, seconds: due.seconds) }
+    }
+
+    /// Prints what moved in each second, also when nothing did, until the task is cancelled.
+    func everySecond() async {
+        var next = started
+        while true {
+            next += .seconds(1)
+            do {
+                try await ContinuousClock().sleep(until: next)
+            } catch {
+                return
+            }
+            let now = ContinuousClock.now
+            let (counts, since) = state.withLock { state in
+                defer { (state.recent, state.since) = (Counts(), now) }
+                return (state.recent, state.since)
+            }
+            line("intermediary", counts, seconds: (now - since) / .seconds(1))
+        }
     }
 
     /// Prints the sums.
