@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO
 
-RUN_TIMEOUT = 120.0
+RUN_TIMEOUT = 240.0
 START_TIMEOUT = 30.0
 _STOP_TIMEOUT = 3.0
 _LISTENING = re.compile(rb"^listening (\S+)", re.MULTILINE)
