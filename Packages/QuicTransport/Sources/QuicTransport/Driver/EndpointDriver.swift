@@ -350,8 +350,6 @@ final class EndpointDriver: UDPEndpointHandler {
         if drivers.isEmpty, closesWhenIdle { closeSocket() }
     }
 
-    func driver(of handle: ConnectionHandle) -> ConnectionDriver? { drivers[handle] }
-
     // MARK: the end
 
     /// Closes every connection and then the socket.

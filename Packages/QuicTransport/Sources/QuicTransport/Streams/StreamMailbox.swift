@@ -26,10 +26,10 @@ final class StreamMailbox: Sendable {
         var lowWater = 128 << 10
     }
 
-    private typealias Reader = CheckedContinuation<Result<[UInt8]?, QuicError>, Never>
-    private typealias Writer = CheckedContinuation<QuicError?, Never>
+    typealias Reader = CheckedContinuation<Result<[UInt8]?, QuicError>, Never>
+    typealias Writer = CheckedContinuation<QuicError?, Never>
 
-    private struct State {
+    struct State {
         var inbound: InboundHalf<Reader>
         var outbound: OutboundHalf<Writer>
         var reset: UInt64?
@@ -56,7 +56,7 @@ final class StreamMailbox: Sendable {
     }
 
     /// What is to be done after the lock is released.
-    private struct Actions {
+    struct Actions {
         var reads: InboundHalf<Reader>.Served = []
         var writers: [(writer: Writer, error: QuicError?)] = []
         var wake = false
@@ -71,7 +71,7 @@ final class StreamMailbox: Sendable {
         }
     }
 
-    private let state: Mutex<State>
+    let state: Mutex<State>
     private let wakeLoop: @Sendable (StreamMailbox) -> Void
     private let scheduleTimeout: ScheduleTimeout
 
@@ -101,7 +101,7 @@ final class StreamMailbox: Sendable {
     }
 
     /// Runs a step of the machines under the lock, then what follows from it.
-    private func perform(_ body: (inout State, inout Actions) -> Void) {
+    func perform(_ body: (inout State, inout Actions) -> Void) {
         var actions = Actions()
         state.withLock { state in
             body(&state, &actions)
@@ -346,63 +346,6 @@ final class StreamMailbox: Sendable {
             let (served, tellsPeer) = state.inbound.close(.closedForReading)
             actions.reads = served
             if tellsPeer { state.stop = code }
-        }
-    }
-
-    // MARK: The loop's side
-
-    /// Bytes arrived in order, and with `fin` the end of the stream. The array is kept, not copied.
-    func deliver(_ chunk: consuming [UInt8], fin: Bool) {
-        let chunk = chunk
-        perform { state, actions in actions.reads = state.inbound.deliver(chunk, fin: fin) }
-    }
-
-    /// The peer reset its sending half.
-    func peerReset(code: UInt64) {
-        perform { state, actions in actions.reads = state.inbound.fail(.streamReset(code: code, byPeer: true)) }
-    }
-
-    /// The peer wants no more bytes (the library has answered with a reset). Reading goes on.
-    func peerStopped(code: UInt64) {
-        perform { state, actions in actions.resume(all: state.outbound.fail(.streamReset(code: code, byPeer: true))) }
-    }
-
-    /// The peer acknowledged bytes.
-    func freed(bytes: Int) {
-        perform { state, actions in
-            actions.resume(state.outbound.freed(bytes))
-        }
-    }
-
-    /// Both halves are over for the transport: everything was acknowledged or given up. What had arrived can still be
-    /// read.
-    func streamClosed() {
-        perform { state, actions in
-            actions.reads = state.inbound.fail(.closedForReading)
-            actions.resume(all: state.outbound.fail(.closedForWriting))
-        }
-    }
-
-    /// The connection is over. What had arrived can still be read, then comes the error.
-    func connectionFailed(_ error: QuicError) {
-        perform { state, actions in
-            state.isDetached = true
-            actions.reads = state.inbound.fail(error)
-            actions.resume(all: state.outbound.fail(error))
-        }
-    }
-
-    /// Moves out everything the loop has to do, and allows the next wake.
-    ///
-    /// - Parameter segments: Gets the bytes to send appended.
-    func takeOutbound(into segments: inout [OutboundSegment]) -> StreamOrders {
-        state.withLock { state in
-            state.isWakeOutstanding = false
-            var orders = StreamOrders(credit: state.inbound.takeCredit(), reset: state.reset, stop: state.stop)
-            orders.isEnd = state.outbound.take(into: &segments)
-            state.reset = nil
-            state.stop = nil
-            return orders
         }
     }
 }

@@ -1,0 +1,60 @@
+import QuicCore
+import Synchronization
+
+/// The event loop's side of a stream: what arrived, what was sent, and how it ended.
+extension StreamMailbox {
+    /// Bytes arrived in order, and with `fin` the end of the stream. The array is kept, not copied.
+    func deliver(_ chunk: consuming [UInt8], fin: Bool) {
+        let chunk = chunk
+        perform { state, actions in actions.reads = state.inbound.deliver(chunk, fin: fin) }
+    }
+
+    /// The peer reset its sending half.
+    func peerReset(code: UInt64) {
+        perform { state, actions in actions.reads = state.inbound.fail(.streamReset(code: code, byPeer: true)) }
+    }
+
+    /// The peer wants no more bytes (the library has answered with a reset). Reading goes on.
+    func peerStopped(code: UInt64) {
+        perform { state, actions in actions.resume(all: state.outbound.fail(.streamReset(code: code, byPeer: true))) }
+    }
+
+    /// The peer acknowledged bytes.
+    func freed(bytes: Int) {
+        perform { state, actions in
+            actions.resume(state.outbound.freed(bytes))
+        }
+    }
+
+    /// Both halves are over for the transport: everything was acknowledged or given up. What had arrived can still be
+    /// read.
+    func streamClosed() {
+        perform { state, actions in
+            actions.reads = state.inbound.fail(.closedForReading)
+            actions.resume(all: state.outbound.fail(.closedForWriting))
+        }
+    }
+
+    /// The connection is over. What had arrived can still be read, then comes the error.
+    func connectionFailed(_ error: QuicError) {
+        perform { state, actions in
+            state.isDetached = true
+            actions.reads = state.inbound.fail(error)
+            actions.resume(all: state.outbound.fail(error))
+        }
+    }
+
+    /// Moves out everything the loop has to do, and allows the next wake.
+    ///
+    /// - Parameter segments: Gets the bytes to send appended.
+    func takeOutbound(into segments: inout [OutboundSegment]) -> StreamOrders {
+        state.withLock { state in
+            state.isWakeOutstanding = false
+            var orders = StreamOrders(credit: state.inbound.takeCredit(), reset: state.reset, stop: state.stop)
+            orders.isEnd = state.outbound.take(into: &segments)
+            state.reset = nil
+            state.stop = nil
+            return orders
+        }
+    }
+}
