@@ -14,7 +14,7 @@ let verifyCallback: @convention(c) (gnutls_session_t?) -> Int32 = { session in
     owner(of: session)?.judgePeer() ?? GNUTLS_E_INTERNAL_ERROR
 }
 
-/// `gnutls_handshake_set_hook_function`: called around every handshake message; only one arrival interests.
+/// `gnutls_handshake_set_hook_function`: called around every handshake message; two arrivals interest.
 let messageCallback:
     @convention(c) (gnutls_session_t?, UInt32, UInt32, UInt32, UnsafePointer<gnutls_datum_t>?) -> Int32 = {
         session,
@@ -22,9 +22,16 @@ let messageCallback:
         when,
         isIncoming,
         message in
-        guard kind == GNUTLS_HANDSHAKE_CERTIFICATE_PKT.rawValue, when == 0, isIncoming != 0 else { return 0 }
-        guard let owner = owner(of: session) else { return GNUTLS_E_INTERNAL_ERROR }
-        return owner.judge(certificateMessage: message.map { copyDatum($0.pointee) } ?? [])
+        guard isIncoming != 0 else { return 0 }
+        // GnuTLS has looked at a message when `when` is not 0.
+        switch (kind, when == 0) {
+        case (GNUTLS_HANDSHAKE_CERTIFICATE_PKT.rawValue, true):
+            guard let owner = owner(of: session) else { return GNUTLS_E_INTERNAL_ERROR }
+            return owner.judge(certificateMessage: message.map { copyDatum($0.pointee) } ?? [])
+        case (GNUTLS_HANDSHAKE_NEW_SESSION_TICKET.rawValue, false): owner(of: session)?.keepTicket()
+        default: break
+        }
+        return 0
     }
 
 /// `gnutls_session_set_keylog_function`: called for each secret, when a key log is configured.

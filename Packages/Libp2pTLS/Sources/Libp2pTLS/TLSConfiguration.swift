@@ -24,6 +24,10 @@ public struct TLSConfiguration: Sendable {
     /// The cipher suites offered and accepted, the preferred one first; a server's order counts. Default: all three, AES
     /// before ChaCha20, which is several times slower on processors that have AES.
     public var cipherSuites: [CipherSuite]
+    /// Whether sessions can be resumed: servers give tickets, clients keep one for each peer and use it once. A resumed
+    /// handshake has no certificates; the peer is the one whose certificate was verified when the ticket was given, and that
+    /// certificate is verified again. Default `false`.
+    public var sessionTickets: Bool
     /// The file to which TLS secrets are appended in NSS format, for Wireshark; `nil` (the default) records nothing.
     /// Whoever reads this file can decrypt the recorded connections. See ``keyLogFileFromEnvironment``.
     public var keyLogFile: String?
@@ -41,6 +45,7 @@ public struct TLSConfiguration: Sendable {
         allowedKeyTypes: Set<KeyType> = CertificateVerifier.allKeyTypes,
         certificateKey: CertificateKeyKind = .p256,
         cipherSuites: [CipherSuite] = CipherSuite.allCases,
+        sessionTickets: Bool = false,
         keyLogFile: String? = nil,
         clock: @escaping @Sendable () -> Int64 = TLSConfiguration.systemTime
     ) {
@@ -50,6 +55,7 @@ public struct TLSConfiguration: Sendable {
         self.allowedKeyTypes = allowedKeyTypes
         self.certificateKey = certificateKey
         self.cipherSuites = cipherSuites
+        self.sessionTickets = sessionTickets
         self.keyLogFile = keyLogFile
         self.clock = clock
     }

@@ -16,6 +16,8 @@ public final class TLSContext: Sendable {
     private let priority: Priority
     private let keyLog: KeyLog?
     private let current: Mutex<Credentials>
+    /// `nil` where sessions cannot be resumed.
+    let tickets: SessionTickets?
 
     /// Makes the first certificate and opens the key log, if one is configured.
     ///
@@ -31,6 +33,7 @@ public final class TLSContext: Sendable {
         localPeer = identity.peerID
         priority = try Priority(configuration.cipherSuites)
         if let path = configuration.keyLogFile { keyLog = try KeyLog(path: path) } else { keyLog = nil }
+        tickets = configuration.sessionTickets ? try SessionTickets() : nil
         let credentials = try Credentials(
             identity: identity,
             configuration: configuration,
@@ -82,7 +85,8 @@ public final class TLSContext: Sendable {
             credentials: credentials,
             priority: priority,
             configuration: configuration,
-            keyLog: keyLog
+            keyLog: keyLog,
+            tickets: tickets
         )
     }
 

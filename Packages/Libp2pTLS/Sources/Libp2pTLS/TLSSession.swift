@@ -36,6 +36,7 @@ public final class TLSSession {
 
     private let configuration: TLSConfiguration
     private let keyLog: KeyLog?
+    private let tickets: SessionTickets?
     /// Retained because GnuTLS keeps only pointers to them.
     private let credentials: Credentials
     private let priority: Priority
@@ -48,7 +49,8 @@ public final class TLSSession {
         credentials: Credentials,
         priority: Priority,
         configuration: TLSConfiguration,
-        keyLog: KeyLog?
+        keyLog: KeyLog?,
+        tickets: SessionTickets?
     ) throws(TLSError) {
         self.role = role
         self.expectedPeer = expectedPeer
@@ -56,8 +58,9 @@ public final class TLSSession {
         self.priority = priority
         self.configuration = configuration
         self.keyLog = keyLog
+        self.tickets = tickets
         var made: gnutls_session_t?
-        try check(gnutls_init(&made, Self.flags(role)), "Making a TLS session")
+        try check(gnutls_init(&made, Self.flags(role, resumes: tickets != nil)), "Making a TLS session")
         guard let made else { throw TLSError(.gnutls, "GnuTLS made no session.") }
         handle = made
         // From here on `deinit` frees the session when a step throws.
@@ -76,9 +79,11 @@ public final class TLSSession {
     /// The name of the cipher suite, such as `TLS_AES_128_GCM_SHA256`, or `nil` before it is agreed on.
     public var cipherSuite: String? { gnutls_ciphersuite_get(handle).map { String(cString: $0) } }
 
-    /// Whether the session resumed an earlier one. Always `false` today: no tickets are given or taken, because a
-    /// resumed session would not show the peer's certificate.
+    /// Whether the session resumed an earlier one, with ``TLSConfiguration/sessionTickets``.
     public var isResumed: Bool { gnutls_session_is_resumed(handle) != 0 }
+
+    /// Whether a client's session keeps the tickets that the server gives.
+    public var takesTickets: Bool { role == .client && tickets != nil }
 
     /// The certificate that this session presents, in DER.
     public var localCertificateDER: [UInt8] { credentials.certificateDER }
@@ -141,10 +146,11 @@ public final class TLSSession {
 // MARK: - Setting up
 
 extension TLSSession {
-    private static func flags(_ role: Role) -> UInt32 {
-        // No tickets in either direction, no EndOfEarlyData (QUIC has none, RFC 9001 §8.3), no SIGPIPE handling.
+    private static func flags(_ role: Role, resumes: Bool) -> UInt32 {
+        // No tickets unless they are wanted, and none by itself; no EndOfEarlyData (QUIC has none, RFC 9001 §8.3), no SIGPIPE handling.
         let common =
-            GNUTLS_NO_TICKETS.rawValue | GNUTLS_NO_AUTO_SEND_TICKET.rawValue | GNUTLS_NO_END_OF_EARLY_DATA.rawValue
+            (resumes ? 0 : GNUTLS_NO_TICKETS.rawValue) | GNUTLS_NO_AUTO_SEND_TICKET.rawValue
+            | GNUTLS_NO_END_OF_EARLY_DATA.rawValue
             | GNUTLS_NO_SIGNAL.rawValue
         switch role {
         case .server: return GNUTLS_SERVER.rawValue | common
@@ -166,8 +172,22 @@ extension TLSSession {
         // unretained: GnuTLS calls back only from calls on `handle`, whose caller keeps this object alive.
         gnutls_db_set_ptr(handle, Unmanaged.passUnretained(self).toOpaque())
         gnutls_session_set_verify_function(handle, verifyCallback)
+        try configureResumption()
         gnutls_handshake_set_hook_function(handle, .max, GNUTLS_HOOK_BOTH, messageCallback)
         if keyLog != nil { gnutls_session_set_keylog_function(handle, keyLogCallback) }
+    }
+
+    private func configureResumption() throws(TLSError) {
+        guard let tickets else { return }
+        switch role {
+        case .server:
+            let status = withDatum(tickets.key) { gnutls_session_ticket_enable_server(handle, $0) }
+            try check(status, "Enabling session tickets")
+        case .client:
+            guard let expectedPeer, let session = tickets.take(for: expectedPeer) else { return }
+            // A session that GnuTLS does not take is no loss: the handshake is a full one.
+            _ = gnutls_session_set_data(handle, session, session.count)
+        }
     }
 
     private func setALPN() throws(TLSError) {
@@ -237,6 +257,33 @@ extension TLSSession {
         } catch {
             return record(error).gnutlsReturnValue
         }
+    }
+
+    /// Judges the peer of a resumed handshake that has completed, and sets ``verifiedPeer`` or ``failure``. Call it before
+    /// anything else is done with the session; it does nothing after a handshake with certificates.
+    ///
+    /// Who the peer is, follows from the certificate of the first handshake, which a client kept with the session and a server
+    /// had sealed into the ticket; that the peer is the same, it has proved by the secret of that session. The certificate is
+    /// judged anew, because it may have expired and the rules of this session may be others.
+    public func judgeResumedPeer() {
+        guard isResumed, verifiedPeer == nil else { return }
+        _ = judgePeer()
+    }
+
+    /// The server's ticket arrived: it is for the next session with that peer.
+    func keepTicket() {
+        guard role == .client, let tickets, let verifiedPeer else { return }
+        var session = gnutls_datum_t()
+        guard gnutls_session_get_data2(handle, &session) == 0 else { return }
+        tickets.store(takeDatum(session), of: verifiedPeer.peerID)
+    }
+
+    /// Sends a client a ticket for its next session with this host. Once the handshake is done; does nothing where tickets
+    /// are not enabled.
+    public func sendTicket() {
+        guard role == .server, tickets != nil, verifiedPeer != nil else { return }
+        // Failing means that the client is given none, which does no harm.
+        _ = gnutls_session_ticket_send(handle, 1, 0)
     }
 
     /// Appends one secret to the key log.

@@ -1,3 +1,4 @@
+#include <stdlib.h>
 #include <string.h>
 
 #include "lp2p_conn_internal.h"
@@ -76,7 +77,42 @@ static int on_encrypt(uint8_t *dest, const ngtcp2_crypto_aead *aead, const ngtcp
   return ngtcp2_crypto_encrypt_cb(dest, aead, aead_ctx, plaintext, plaintextlen, nonce, noncelen, aad, aadlen);
 }
 
-/// TLS messages after the handshake never reach GnuTLS: tickets are skipped, everything else is refused.
+/// Takes the next bytes of a ticket, and hands it on when it is whole: GnuTLS need not cope with pieces.
+static int collect_ticket(lp2p_conn *conn, const uint8_t *data, size_t length) {
+  if (conn->ticket == NULL) {
+    return 0;
+  }
+  memcpy(conn->ticket + conn->ticket_length, data, length);
+  conn->ticket_length += length;
+  if (conn->message_remaining > 0) {
+    return 0;
+  }
+  int rv = ngtcp2_crypto_read_write_crypto_data(conn->conn, LP2P_LEVEL_1RTT, conn->ticket, conn->ticket_length);
+  free(conn->ticket);
+  conn->ticket = NULL;
+  if (rv != 0) {
+    ngtcp2_conn_set_tls_alert(conn->conn, LP2P_ALERT_UNEXPECTED_MESSAGE);
+    return NGTCP2_ERR_CRYPTO;
+  }
+  return 0;
+}
+
+/// The header of a ticket is there: makes room for the whole if it is wanted.
+static void begin_ticket(lp2p_conn *conn) {
+  conn->ticket_length = 0;
+  if (conn->tickets_left == 0 || conn->message_remaining == 0 || conn->message_remaining > LP2P_MAX_TICKET_LENGTH) {
+    return;
+  }
+  conn->tickets_left--;
+  conn->ticket = malloc(sizeof(conn->message_header) + conn->message_remaining);
+  if (conn->ticket != NULL) {
+    memcpy(conn->ticket, conn->message_header, sizeof(conn->message_header));
+    conn->ticket_length = sizeof(conn->message_header);
+  }
+}
+
+/// TLS messages after the handshake: tickets are skipped unless they are wanted, everything else is refused and never
+/// reaches GnuTLS.
 static int post_handshake_message(lp2p_conn *conn, const uint8_t *data, size_t length) {
   if (conn->is_server) {
     ngtcp2_conn_set_tls_alert(conn->conn, LP2P_ALERT_UNEXPECTED_MESSAGE);
@@ -91,6 +127,10 @@ static int post_handshake_message(lp2p_conn *conn, const uint8_t *data, size_t l
     if (conn->message_remaining > 0) {
       size_t skipped = length < conn->message_remaining ? length : conn->message_remaining;
       conn->message_remaining -= (uint32_t)skipped;
+      int rv = collect_ticket(conn, data, skipped);
+      if (rv != 0) {
+        return rv;
+      }
       data += skipped;
       length -= skipped;
       continue;
@@ -105,6 +145,7 @@ static int post_handshake_message(lp2p_conn *conn, const uint8_t *data, size_t l
       conn->message_remaining = (uint32_t)conn->message_header[1] << 16 | (uint32_t)conn->message_header[2] << 8 |
                                 (uint32_t)conn->message_header[3];
       conn->message_header_length = 0;
+      begin_ticket(conn);
     }
   }
   return 0;

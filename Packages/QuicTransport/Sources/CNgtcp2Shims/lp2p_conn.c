@@ -132,6 +132,7 @@ static lp2p_conn *make(const lp2p_config *config, const lp2p_cid *dcid, const lp
   self->events = *events;
   self->owner = owner;
   self->is_server = (uint8_t)is_server;
+  self->tickets_left = config->takes_tickets && !is_server ? LP2P_MAX_TICKETS : 0;
   self->last_now = config->now;
   self->last_packet_number = -1;
   lp2p_frame_guard_init(&self->guard, &config->guard);
@@ -199,6 +200,7 @@ void lp2p_conn_delete(lp2p_conn *self) {
   }
   gnutls_session_set_ptr(self->session, NULL);
   ngtcp2_conn_del(self->conn);
+  free(self->ticket);
   free(self);
 }
 

@@ -5,6 +5,10 @@
 #include "lp2p_conn.h"
 #include "lp2p_unproved_path.h"
 
+/// Session tickets that a client hands to GnuTLS on one connection, and the longest of them.
+#define LP2P_MAX_TICKETS 4
+#define LP2P_MAX_TICKET_LENGTH 8192
+
 struct lp2p_conn {
   /// What GnuTLS's session pointer points to; the helper library's hooks find the connection by it.
   ngtcp2_crypto_conn_ref reference;
@@ -24,6 +28,10 @@ struct lp2p_conn {
   uint8_t message_header_length;
   uint32_t message_remaining;
   size_t post_handshake_bytes;
+  /// The session ticket that is arriving, and how many may still be handed on. NULL: none are wanted, or it is too long.
+  uint8_t *ticket;
+  size_t ticket_length;
+  uint8_t tickets_left;
 
   /// The clock of this connection never runs backwards: 1.x asserts it.
   uint64_t last_now;

@@ -37,6 +37,9 @@ public struct QuicConfiguration: Sendable, Hashable {
     /// The application protocols of TLS (ALPN), the preferred one first. libp2p over QUIC is `libp2p`.
     public var alpn: [String] = ["libp2p"]
 
+    /// Whether a connection to a peer that was there before may begin with a shorter handshake. Off.
+    public var resumption = Resumption.off
+
     /// The directory for qlog files, one for each connection, for tools such as qvis; `nil`, the default, writes none. It
     /// is made if it is missing; where that fails, the log says so and there are no files. Writing never delays a connection;
     /// a full disk ends the logs only.
@@ -58,6 +61,17 @@ public struct QuicConfiguration: Sendable, Hashable {
 
     /// The default configuration.
     public static let defaults = QuicConfiguration()
+
+    /// How much of an earlier connection to the same peer is used again.
+    public enum Resumption: Sendable, Hashable {
+        /// Nothing: every handshake is a full one, in which both peers show their certificates.
+        case off
+        /// The TLS session (RFC 8446 §2.2): servers give tickets, and dials that name the peer use them, once each. That saves
+        /// both sides the signatures. Who the peer is, is known from the first handshake, at most some hours ago; keys are
+        /// agreed on anew. The price: a client that has changed its certificate is taken for what it was until then, and whoever
+        /// steals a server's memory learns the key of its tickets, with which it could pass for its former clients.
+        case sessions
+    }
 
     /// The algorithm that decides how much may be in flight.
     public enum CongestionControl: String, Sendable, Hashable, CaseIterable {

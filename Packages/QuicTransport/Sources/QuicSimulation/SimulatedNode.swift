@@ -103,6 +103,7 @@ public final class SimulatedNode {
         let tls = TLSConfiguration(
             certificateKey: settings.certificateKey,
             cipherSuites: settings.cipherSuites,
+            sessionTickets: settings.configuration.resumption != .off,
             clock: { 1_700_000_000 }
         )
         let endpoint = EndpointCore(

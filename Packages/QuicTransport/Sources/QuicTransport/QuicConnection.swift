@@ -25,6 +25,9 @@ public final class QuicConnection: MuxedConnection {
     public let alpn: String
     /// The TLS cipher suite, if the library says it.
     public let cipherSuite: String?
+    /// Whether the TLS session was resumed: there were no certificates in the handshake, and ``peerCertificate`` is the one
+    /// of the first. Only with `QuicConfiguration.resumption`.
+    public let isResumed: Bool
     /// The QUIC version in use.
     public let version: QuicVersion
     /// The settings the connection was made with.
@@ -66,6 +69,7 @@ public final class QuicConnection: MuxedConnection {
         direction = driver.direction
         alpn = handshake.alpn
         cipherSuite = handshake.cipherSuite
+        isResumed = handshake.isResumed
         version = QuicVersion(rawValue: handshake.version)
         configuration = endpoint.configuration
         (pathChanges, pathChangesContinuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(16))

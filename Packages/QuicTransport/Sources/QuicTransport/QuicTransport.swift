@@ -33,7 +33,8 @@ public final class QuicTransport: Transport {
     /// - Parameters:
     ///   - identity: The key that proves this side's peer ID.
     ///   - configuration: The settings; they are validated here.
-    ///   - tls: The settings of the certificate and the key log. Its ALPN is replaced by the configuration's.
+    ///   - tls: The settings of the certificate and the key log. Its ALPN and whether there are session tickets are replaced
+    ///     by what the configuration says.
     ///   - eventLoopGroup: The event loops of SwiftNIO's POSIX kind to run on. Each socket stays on one of them.
     ///   - resolver: Looks up the names in `/dns…` addresses.
     ///   - logger: Gets new listeners at `debug` and failed dials at `info`.
@@ -50,6 +51,7 @@ public final class QuicTransport: Transport {
         try configuration.checkVersions()
         var tls = tls
         tls.alpn = configuration.alpn
+        tls.sessionTickets = configuration.resumption != .off
         let context: TLSContext
         do {
             context = try TLSContext(identity: identity, configuration: tls)

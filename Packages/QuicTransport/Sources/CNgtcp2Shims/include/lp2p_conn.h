@@ -146,6 +146,7 @@ typedef struct lp2p_config {
   uint8_t has_retry_scid;
   uint8_t has_reset_token;
   uint8_t qlog;
+  uint8_t takes_tickets; /* client: session tickets are handed to GnuTLS */
   uint8_t token_is_retry;
   const uint8_t *token; /* client: to send; server: that was verified. Copied. */
   size_t token_length;

@@ -128,8 +128,10 @@ func connectionCallbacks() -> lp2p_events {
 extension ConnectionCore {
     /// The TLS handshake is done; the peer was verified inside it.
     fileprivate func handshakeCompleted() {
+        // A resumed session shows its peer only now.
+        session.judgeResumedPeer()
         guard let peer = session.verifiedPeer else {
-            // Cannot happen while the session verifies inside the handshake; if it does, nothing may flow.
+            // Otherwise the session verifies inside the handshake. Nothing may flow.
             isUnverified = true
             return
         }
@@ -141,6 +143,7 @@ extension ConnectionCore {
                     peer: peer,
                     alpn: session.negotiatedALPN ?? "",
                     cipherSuite: session.cipherSuite,
+                    isResumed: session.isResumed,
                     version: lp2p_conn_negotiated_version(pointer)
                 )
             )

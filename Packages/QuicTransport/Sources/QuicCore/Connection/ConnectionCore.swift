@@ -340,6 +340,14 @@ public final class ConnectionCore {
     }
 }
 
+extension ConnectionCore {
+    /// Sends a client a ticket with which it may resume the TLS session, where tickets are enabled.
+    func sendSessionTicket() {
+        guard isOpen, isServer else { return }
+        session.sendTicket()
+    }
+}
+
 extension NetworkAddress {
     /// Writes the address in its C form, and returns how many bytes of it are in use.
     fileprivate func store(in memory: UnsafeMutablePointer<sockaddr_storage>) -> socklen_t {

@@ -8,6 +8,8 @@ public struct HandshakeResult: Sendable {
     public var alpn: String
     /// The TLS cipher suite, such as `TLS_AES_128_GCM_SHA256`; `nil` if the library does not say.
     public var cipherSuite: String?
+    /// Whether an earlier session was resumed: there were no certificates, the peer is the one of the first handshake.
+    public var isResumed: Bool
     /// The QUIC version number, `0x00000001` for version 1.
     public var version: UInt32
 }

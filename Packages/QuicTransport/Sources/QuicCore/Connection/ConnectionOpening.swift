@@ -35,6 +35,7 @@ struct ConnectionOpening {
     func config(now: UInt64) -> lp2p_config {
         var config = lp2p_config(parameters, now: now)
         config.qlog = qlogSink == nil ? 0 : 1
+        config.takes_tickets = session.takesTickets ? 1 : 0
         config.original_dcid = lp2p_cid(accepted?.original ?? destination)
         guard let accepted else { return config }
         if accepted.resetToken.count == Int(LP2P_RESET_TOKEN_LENGTH) {
