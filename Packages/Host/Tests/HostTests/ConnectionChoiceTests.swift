@@ -2,12 +2,13 @@ import Multiaddr
 import NetStream
 import NetStreamTesting
 import PeerID
+import Synchronization
 import Testing
 
 @testable import Host
 
-/// Which of several connections to a peer carries a new stream. In memory only, where a round trip takes what it is told to;
-/// `SwarmTests` has several connections on QUIC too.
+/// Which of several connections to a peer carries a new stream. By latency in memory only, where a round trip takes what it is
+/// told to; on QUIC it is measured.
 @Suite(.timeLimit(.minutes(1))) struct ConnectionChoiceTests {
     /// A host with three connections of one peer, whose round trips take so many milliseconds.
     private func withThree(
@@ -37,20 +38,39 @@ import Testing
         }
     }
 
+    /// The same on a network of any kind.
+    private func withThree(
+        _ choice: HostConfiguration.ConnectionChoice,
+        on kind: TestNetwork,
+        _ body: (BasicHost, PeerID) async throws -> Void
+    ) async throws {
+        var configuration = NegotiationTests.quiet
+        configuration.connections.choice = choice
+        try await kind.openHost(configuration) { network, host in
+            let peer = PrivateKey.ed25519()
+            let transport = try network.transport(peer)
+            for count in 1...3 {
+                _ = try await transport.dial(host.address)
+                while host.connections().count < count { await Task.yield() }
+            }
+            try await body(host, peer.peerID)
+        }
+    }
+
     private func choose(_ host: BasicHost, _ peer: PeerID) -> UInt64? {
         host.openConnection(to: peer)?.info.id
     }
 
-    @Test func oneAfterTheOther() async throws {
-        try await withThree(.roundRobin, milliseconds: [nil, nil, nil]) { host, peer, _ in
+    @Test(arguments: TestNetwork.allCases) func oneAfterTheOther(_ network: TestNetwork) async throws {
+        try await withThree(.roundRobin, on: network) { host, peer in
             let turns = (0..<6).map { _ in choose(host, peer) }
             #expect(Set(turns[0..<3]) == [1, 2, 3] as Set<UInt64?>)
             #expect(turns[0..<3] == turns[3..<6])
         }
     }
 
-    @Test func theOneWithTheFewestStreams() async throws {
-        try await withThree(.leastLoaded, milliseconds: [nil, nil, nil]) { host, peer, _ in
+    @Test(arguments: TestNetwork.allCases) func theOneWithTheFewestStreams(_ network: TestNetwork) async throws {
+        try await withThree(.leastLoaded, on: network) { host, peer in
             var streams: [NetStream] = []
             var chosen: [UInt64] = []
             for _ in 0..<6 {
@@ -82,4 +102,21 @@ import Testing
             for _ in 0..<3 { #expect(choose(host, peer) == 1) }
         }
     }
+
+    #if HOSTS_ON_QUIC
+    @Test func theRoundTripsOfQuicAreMeasured() async throws {
+        try await withThree(.lowestLatency, on: .quic) { host, peer in
+            let connections = try #require(host.state.withLock { $0.connections[peer] })
+            // Measured ten times a second, so that the choice may lag behind by one.
+            while connections.contains(where: { $0.muxed.roundTripTime == nil }) { await Task.yield() }
+            let times = Dictionary(uniqueKeysWithValues: connections.map { ($0.info.id, $0.muxed.roundTripTime) })
+            let chosen = try #require(choose(host, peer))
+            let after = Dictionary(uniqueKeysWithValues: connections.map { ($0.info.id, $0.muxed.roundTripTime) })
+            // Nothing travels, so nothing is measured anew.
+            if times == after {
+                #expect(times[chosen] == times.values.compactMap { $0 }.min())
+            }
+        }
+    }
+    #endif
 }

@@ -202,16 +202,40 @@ import Testing
         }
     }
 
+    @Test(arguments: TestNetwork.allCases, [1, 3])
+    func twoThatDialEachOtherAreConnected(_ network: TestNetwork, _ limit: Int) async throws {
+        var configuration = NegotiationTests.quiet
+        configuration.connections.limitPerPeer = limit
+        for _ in 0..<10 {
+            try await withTwoHosts(on: network, configuration, configuration) { server, client in
+                try await client.listen(on: network.anywhere)
+                let (there, here) = (try server.address, try client.address)
+                async let first = client.connect(to: there)
+                async let second = server.connect(to: here)
+                #expect(try await (first, second) == (server.peerID, client.peerID))
+                // What was one too many goes; the same connections stay on both sides.
+                func places(_ host: BasicHost) -> Set<Set<Multiaddr>> {
+                    Set(host.connections().map { [$0.localAddress, $0.remoteAddress] })
+                }
+                while places(server) != places(client) { await Task.yield() }
+                #expect(1...limit ~= client.connections().count)
+                #expect(try await client.ping(server.peerID) > .zero)
+                #expect(try await server.ping(client.peerID) > .zero)
+            }
+        }
+    }
+
     @Test(arguments: TestNetwork.allCases)
-    func twoThatDialEachOtherAreConnected(_ network: TestNetwork) async throws {
-        try await withTwoHosts(on: network) { server, client in
-            try await client.listen(on: network.anywhere)
-            let (there, here) = (try server.address, try client.address)
-            async let first = client.connect(to: there)
-            async let second = server.connect(to: here)
-            #expect(try await (first, second) == (server.peerID, client.peerID))
+    func aDialToAPeerThatIsConnectedAlreadyIsNoFailure(_ network: TestNetwork) async throws {
+        var configuration = NegotiationTests.quiet
+        configuration.connections.limitPerPeer = 1
+        try await withTwoHosts(on: network, NegotiationTests.quiet, configuration) { server, client in
+            // Nothing says that the same peer is at both.
+            let second = try #require(try await server.listen(on: network.anywhere).first)
+            #expect(try await client.connect(to: server.address.withoutPeerID) == server.peerID)
+            #expect(try await client.connect(to: second.withoutPeerID) == server.peerID)
+            #expect(client.connections().count == 1)
             #expect(try await client.ping(server.peerID) > .zero)
-            #expect(try await server.ping(client.peerID) > .zero)
         }
     }
 }

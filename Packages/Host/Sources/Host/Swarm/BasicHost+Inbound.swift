@@ -87,12 +87,7 @@ extension BasicHost {
             }
             // Those that are over count no more, even if their ends have not been seen to yet.
             for over in state.connections[peer, default: []] where over.muxed.isClosed { remove(over, from: &state) }
-            let same = state.connections[peer, default: []]
-            var oldest: HostConnection?
-            if same.count >= configuration.connections.limitPerPeer, muxed.direction == .inbound {
-                // A peer that was restarted does not know its former connections any more.
-                oldest = same.filter { $0.info.direction == .inbound }.min { $0.info.id < $1.info.id }
-            }
+            let oldest = connectionToReplace(by: muxed, among: state.connections[peer, default: []])
             do throws(HostError) {
                 let isReserved = state.protections[peer] != nil
                 try connection.account(replacing: oldest, dial: dial, isReserved: isReserved)
@@ -129,6 +124,26 @@ extension BasicHost {
         }
         trimConnections()
         return connection
+    }
+
+    /// Which connection to a peer gives its place to a new one, when the peer has as many as it may.
+    private func connectionToReplace(
+        by muxed: any MuxedConnection,
+        among same: [HostConnection]
+    ) -> HostConnection? {
+        guard same.count >= configuration.connections.limitPerPeer else { return nil }
+        func oldest(_ direction: Direction) -> HostConnection? {
+            same.filter { $0.info.direction == direction }.min { $0.info.id < $1.info.id }
+        }
+        // A peer that was restarted does not know its former connections any more.
+        if muxed.direction == .inbound, let oldest = oldest(.inbound) { return oldest }
+        // Two that dial each other at once have to keep the same connection, or they are left with none: that of the one
+        // with the lesser ID.
+        let isLesser = peerID.bytes.lexicographicallyPrecedes(muxed.remotePeer.bytes)
+        switch muxed.direction {
+        case .outbound: return isLesser ? oldest(.inbound) : nil
+        case .inbound: return isLesser ? nil : oldest(.outbound)
+        }
     }
 
     /// Gives the place of a connection back and tells of its end. Does nothing the second time.

@@ -142,9 +142,18 @@ extension BasicHost {
         let (winner, lastError) = await race(DialQueue(entries), of: targets, isReserved: isReserved)
         guard let winner else {
             if Task.isCancelled { throw HostError(.cancelled, "the dial was cancelled") }
+            if let peer = targets.peer, let kept = await connectionKept(by: peer, after: lastError) { return kept }
             throw lastError ?? HostError(.dialFailed, "no address answered")
         }
-        return try await adopt(winner.muxed, dial: winner.span, isPeerAsked: targets.peer != nil)
+        do throws(HostError) {
+            return try await adopt(winner.muxed, dial: winner.span, isPeerAsked: targets.peer != nil)
+        } catch {
+            // The peer has come by itself in the meantime, or was known under another address.
+            guard error.code == .resourceLimit, let open = openConnection(to: winner.muxed.remotePeer) else {
+                throw error
+            }
+            return open
+        }
     }
 
     /// Dials so many addresses at once as configured, for at most the time configured.
@@ -243,7 +252,24 @@ extension BasicHost {
     }
 
     private static func isOfTheAddress(_ error: HostError) -> Bool {
-        ![.resourceLimit, .gated, .dialSelf, .dialBackOff, .blackHole].contains(error.code)
+        ![.resourceLimit, .gated, .dialSelf, .dialBackOff, .blackHole].contains(error.code) && !isSupplanted(error)
+    }
+
+    /// Whether the peer answered, and prefers another connection to the one dialled.
+    private static func isSupplanted(_ error: HostError) -> Bool {
+        error.streamFailureKind == .connectionClosed(code: ConnectionErrorCode.supplanted.rawValue, byPeer: true)
+    }
+
+    /// The connection that there is although a dial failed: two that dial each other at once keep one.
+    private func connectionKept(by peer: PeerID, after error: HostError?) async -> HostConnection? {
+        let events = events()
+        if let open = openConnection(to: peer) { return open }
+        guard let error, Self.isSupplanted(error) else { return nil }
+        // The peer has the other one already; here it may still have to be taken in.
+        try? await withDeadline(.seconds(1), clock: configuration.clock) {
+            for await case .connected(let info) in events where info.peer == peer { return }
+        }
+        return openConnection(to: peer)
     }
 
     private func succeed(_ address: Multiaddr) {
