@@ -93,6 +93,40 @@ import Testing
         }
     }
 
+    @Test(arguments: TestNetwork.allCases)
+    func eventsWaitForAnEndThatIsToldLate(_ network: TestNetwork) async throws {
+        let gate = SharedResult<Void>()
+        // An interest that never ends.
+        _ = gate.join()
+        defer { gate.fulfil(.success(())) }
+        try await network.openHost(NegotiationTests.quiet) { network, server in
+            let key = PrivateKey.ed25519()
+            let transport = LateTransport(base: try network.transport(key), gate: gate)
+            try await withHost(
+                identity: key,
+                transports: [transport],
+                configuration: NegotiationTests.quiet
+            ) { host in
+                let events = host.events()
+                try await host.connect(to: server.address)
+                let isClosed = Flag()
+                async let closing: Void = {
+                    await host.close()
+                    isClosed.set()
+                }()
+                // Ample time to end too early.
+                while !server.connections().isEmpty { await Task.yield() }
+                for _ in 0..<10_000 where !isClosed.isSet { await Task.yield() }
+                #expect(!isClosed.isSet)
+                gate.fulfil(.success(()))
+                await closing
+                var ends = 0
+                for await case .disconnected(let info, _) in events where info.peer == server.peerID { ends += 1 }
+                #expect(ends == 1)
+            }
+        }
+    }
+
     @Test func aSlowReaderLosesTheOldestAndIsToldSo() async throws {
         let metrics = TestMetrics()
         let dropped = HostMetrics(factory: metrics).eventsDropped
