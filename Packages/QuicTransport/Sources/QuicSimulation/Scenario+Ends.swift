@@ -73,8 +73,9 @@ extension Scenario {
             _ in
             var configuration = QuicConfiguration.defaults
             configuration.resumption = .sessions
+            // GnuTLS takes the times in tickets from the machine's clock: the same seed gives as many packets of the same sizes,
+            // with other bytes in those that bear tickets.
             let (client, server) = try simulation.makePair(configuration: configuration)
-            var bytes: [UInt64] = []
             for (index, isResumed) in [false, true, true, false].enumerated() {
                 if index == 3 { try simulation.restart(server) }
                 let connection = try simulation.dial(from: client, to: server, expecting: server.identity.peerID)
@@ -87,13 +88,12 @@ extension Scenario {
                         "handshake \(index): another peer"
                     )
                 }
-                bytes.append(connection.core?.traffic.bytesReceived ?? 0)
                 simulation.carry([StreamPlan(request: 1000, response: 1000)], on: connection, within: .seconds(5))
                 simulation.run(for: .seconds(1))
                 simulation.close(connection, code: 0, reason: "")
                 simulation.run(for: .seconds(60)) { client.endpoint.connectionCount == 0 }
             }
-            simulation.note("bytes received until the handshake was confirmed", "\(bytes)")
+            simulation.note("resumed", server.connections.count { $0.handshake?.isResumed == true })
         },
         Scenario(
             "zero-rtt",
