@@ -34,7 +34,7 @@ AIMS = (
     Aim("download", "rate", "gtls 1.", 5),
     Aim("download", "rate", "gtls 0.", 5),
     Aim("download", "rate", "py", 200),
-    Aim("memory-1000", "connection", _TO_GO, 2),
+    Aim("memory", "connection", _TO_GO, 2),
     Aim("download", "rate", _P2PD, 3, False),
     Aim("download", "client cpu", _P2PD, 1 / 0.35, False),
     Aim("download", "server cpu", _P2PD, 1 / 0.35, False),

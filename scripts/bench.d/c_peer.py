@@ -66,7 +66,7 @@ class CPeer(Contender):
         return Command([self._program, "listen"], {})
 
     def dialer(self, address: str, case: str, options: Mapping[str, str]) -> Command:
-        name = "transfer" if case in _TRANSFERS else "idle" if case.startswith("memory") else case
+        name = "transfer" if case in _TRANSFERS else "idle" if case in ("memory", "growth") else case
         return Command([self._program, "dial", address, name, *words(options)], {})
 
     def check(self, output: str, options: Mapping[str, str]) -> None:

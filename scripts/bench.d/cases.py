@@ -37,6 +37,9 @@ class Case:
         return {**self.options, **(self.quick if quick else {})}
 
 
+_LEVELS = (20, 1000, 10_000)
+
+
 def _costs() -> list[Figure]:
     return [
         Figure("client cpu", "CPU of the client", "s/GiB", False, 2),
@@ -59,7 +62,13 @@ def _idle(count: int) -> list[Figure]:
     ]
 
 
-_LEVELS = (1, 100, 1000, 10_000)
+def _growth() -> list[Figure]:
+    return [
+        Figure(f"{what} at {level}", f"{text}, N = {level:,}", "1/s")
+        for what, text in (("requests", "1 byte there and back"), ("streams", "new stream and echo"))
+        for level in _LEVELS
+    ]
+
 
 CASES: Sequence[Case] = (
     Case(
@@ -132,7 +141,7 @@ CASES: Sequence[Case] = (
         {"count": "500", "bytes": str(64 * MEBIBYTE)},
     ),
     Case(
-        "memory-1000",
+        "memory",
         "resident memory of the listener, for each idle",
         _idle(1000),
         "idle",
@@ -140,22 +149,15 @@ CASES: Sequence[Case] = (
         {"connections": "100", "streams": "20", "busy": "5"},
     ),
     Case(
-        "memory-10000",
-        "resident memory of the listener, for each idle",
-        _idle(10_000),
-        "idle",
-        {"connections": "10000", "streams": "100", "busy": "100"},
-        {"connections": "300", "streams": "20", "busy": "10"},
-    ),
-    Case(
         "growth",
-        "the same on one of N connections",
-        [Figure(f"{what} at {level}", f"{text}, N = {level:,}", "1/s")
-         for what, text in (("requests", "1 byte there and back"), ("streams", "new stream and echo"))
-         for level in _LEVELS],
-        "dial",
-        {"levels": ",".join(map(str, _LEVELS)), "seconds": "0.3"},
-        {"levels": "1,100", "seconds": "0.1"},
+        "memory of the listener, and what one connection of N does",
+        [*_idle(10_000), *_growth()],
+        "idle",
+        {
+            "connections": "10000", "streams": "100", "busy": "100", "seconds": "0.3",
+            "levels": ",".join(map(str, _LEVELS)),
+        },
+        {"connections": "300", "streams": "20", "busy": "10", "seconds": "0.1", "levels": "20,300"},
     ),
     Case("startup", "start-up of a listener", [Figure("time", "until it listens", "ms", False)], "startup"),
     Case(

@@ -30,8 +30,8 @@ _SCENARIOS = {
     "streams": "200 streams at once, 1,000 bytes each way",
     "pings": "1,000 times 32 bytes there and back",
 }
-_TOLERANCE = 0.03
-"""How much a sum may grow: above what the same code came to in different builds and on different machines."""
+_TOLERANCE = 0.05
+"""How much a sum may grow. The same code comes to the same count each time; this is what a feature may cost unnoticed."""
 _COMPARED = ("ours", "Swift runtime")
 _OBJECT = re.compile(r"^ob=(\(\d+\))(?: (.*))?$")
 _COST = re.compile(r"^(?:0x[0-9a-f]+|[+-]?\d+|\*)(?: (?:0x[0-9a-f]+|[+-]?\d+|\*))* (\d+)$")

@@ -121,7 +121,7 @@ class HTTPTools(Contender):
             f"gtls {number}",
             f"ngtcp2's gtlsserver and gtlsclient {number}",
             dict.fromkeys(
-                ("streams", "request", "open", "handshake", "connect", "ping", "memory-1000", "memory-10000", "growth"),
+                ("streams", "request", "open", "handshake", "connect", "ping", "memory", "growth"),
                 _ONLY_HTTP,
             ),
         )

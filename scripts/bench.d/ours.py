@@ -43,7 +43,7 @@ class Ours(Contender):
                 ],
                 {},
             )  # fmt: skip
-        name = "idle" if case.startswith("memory") else case
+        name = "idle" if case in ("memory", "growth") else case
         return Command([self._program("bench-node"), "dial", address, name, *words(options)], {})
 
     def startup(self) -> Command:

@@ -65,8 +65,7 @@ class Go(Driven):
             python,
             {
                 "handshake": "p2pd's dial includes identify: see the connections of hosts",
-                "memory-1000": "see ours → go (p2pd)",
-                "memory-10000": "see ours → go (p2pd)",
+                "memory": "see ours → go (p2pd)",
                 "growth": "one p2pd is one peer, and dials a peer once",
             },
             {
@@ -95,7 +94,7 @@ class Go(Driven):
 
 
 _GO, _PY, _RUST = "hivemind==1.1.12", "libp2p==0.8.1", "lattica==1.0.21"
-_MEMORY = ("memory-1000", "memory-10000")
+_MEMORY = ("memory", "growth")
 
 
 def _py() -> Driven:
@@ -107,9 +106,8 @@ def _py() -> Driven:
         install.python(folder),
         {
             "handshake": "its dial includes identify: see the connections of hosts",
-            **dict.fromkeys(_MEMORY, "it takes 8 connections of a peer, forgets them slowly, and dials four times a second"),
-            "growth": "it dials four times a second",
-            "lossy": "it sends half a MiB a second, and not always to the end",
+            **dict.fromkeys(_MEMORY, "it dials four times a second, and takes 8 connections of a peer"),
+                "lossy": "it sends half a MiB a second, and not always to the end",
         },
         {
             "download": {"download": str(8 << 20)},
@@ -130,7 +128,7 @@ def _go() -> Go:
 def _rust() -> Driven:
     folder = install.virtual_environment("rust", [_RUST], dependencies=False)
     nothing = "lattica pings and identifies, and opens no streams of one's own"
-    reasons = dict.fromkeys(("download", "upload", "streams", "request", "open", "growth", "lossy"), nothing)
+    reasons = dict.fromkeys(("download", "upload", "streams", "request", "open", "lossy"), nothing)
     reasons |= dict.fromkeys(("handshake", "connect"), "lattica dials when it starts, and does not say how long it takes")
     reasons |= dict.fromkeys(_MEMORY, "see ours → rust")
     return Driven(
@@ -142,14 +140,14 @@ def _rust() -> Driven:
 def _ours_to(ours: Ours, other: Driven) -> OursTo:
     """What the other serves by itself: pings, handshakes, idle connections."""
     own = "it serves no such protocol by itself"
-    reasons = dict.fromkeys(("download", "upload", "streams", "request", "growth", "lossy", "startup"), own)
-    reasons["memory-10000"] = "it takes fewer connections"
+    reasons = dict.fromkeys(("download", "upload", "streams", "request", "lossy", "startup"), own)
+    reasons["growth"] = "it takes fewer connections"
     if other.name == "rust":
         reasons["open"] = "it answers one stream of pings at a time"
     options = {
         "open": {"protocol": "ping"},
         "ping": {"bytes": "0", "count": "2000"},
-        "memory-1000": {"connections": "300", "streams": "0", "spread": "1", "protocol": "ping"},
+        "memory": {"connections": "300", "streams": "0", "spread": "1", "protocol": "ping"},
     }
     return OursTo(ours, other, reasons, options)
 

@@ -10,7 +10,7 @@ from results import Results, number
 
 _PANELS = (
     ("download", "rate"), ("download", "client cpu"), ("streams", "rate"), ("handshake", "32"),
-    ("open", "1"), ("open", "32"), ("ping", "median"), ("memory-1000", "connection"), ("lossy", "rate"),
+    ("open", "1"), ("open", "32"), ("ping", "median"), ("memory", "connection"), ("lossy", "rate"),
 )  # fmt: skip
 _COLUMNS, _WIDTH, _ROW, _HEAD, _GAP = 3, 380, 22, 46, 18
 _NAMES, _VALUES = 118, 74

@@ -79,9 +79,9 @@ def _idle(case: Case, contender: Contender, options: Mapping[str, str]) -> dict[
                 samples.append((int(ready.group(1)), int(ready.group(2)), server.settled_resident()))
                 client.stdin.write(b"\n")
                 client.stdin.flush()
-            client.finish(RUN_TIMEOUT)
+            done = client.finish(RUN_TIMEOUT)
     (_, _, empty), (connections, _, connected) = samples[:2]
-    found = {"connection": (connected - empty) / connections / 1024}
+    found = {**figures(done.output), "connection": (connected - empty) / connections / 1024}
     if len(samples) == 3:
         _, streams, streaming = samples[2]
         found["stream"] = (streaming - connected) / streams / 1024

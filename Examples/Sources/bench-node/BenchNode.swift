@@ -46,7 +46,6 @@ enum BenchNode {
             case "connect": try await connects(address, options)
             case "ping": try await ping(address, options)
             case "idle": try await idle(address, options)
-            case "growth": try await growth(address, options)
             default: throw Failed("there is no case '\(name)'")
             }
         say(figures)

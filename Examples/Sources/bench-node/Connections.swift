@@ -39,20 +39,37 @@ extension BenchNode {
     }
 
     /// Opens connections, each of a peer of its own, and then streams on them, and says after each step that it is there; then
-    /// it waits for a line. `connections=N`, `streams=S` on each of the first `busy=B`; `spread=1` takes another loopback
-    /// address for every few peers, for listeners that count by address.
+    /// it waits for a line. `connections=N`, `streams=S` on each of the last `busy=B`; `spread=1` takes another loopback
+    /// address for every few peers, for listeners that count by address. The first step has 20 connections, so that what
+    /// everybody allocates once is there.
+    ///
+    /// With `levels=20,1000,10000` it also measures, when so many are connected, what one of them can do for `seconds=S`.
+    /// Figures: one-byte requests answered per second, and new streams with an echo, at each level.
     static func idle(_ address: String, _ options: Options) async throws -> [String: Double] {
         let (count, each) = (try options.integer("connections", 1000), try options.integer("streams", 0))
         let busy = try options.integer("busy", count)
-        let spreads = try options.integer("spread", 0) == 1
+        let seconds = try options.number("seconds", 0.3)
+        let levels = try options.integers("levels", [])
         let isPing = options.text("protocol", "echo") == "ping"
-        let peers = try await Peers(address, name: isPing ? PingProtocol.name : EchoProtocol.name, spreads: spreads)
-        // What everybody allocates once is there before the first sample.
-        try await peers.connect(20)
+        let spreads = try options.integer("spread", 0) == 1
+        let peers = try Peers(address, name: isPing ? PingProtocol.name : EchoProtocol.name, spreads: spreads)
+        var figures: [String: Double] = [:]
+        func measure(at level: Int) async throws {
+            guard levels.contains(level) else { return }
+            figures["requests at \(level)"] = try await peers.requestsPerSecond(for: seconds)
+            figures["streams at \(level)"] = try await peers.streamsPerSecond(for: seconds)
+        }
+        try await peers.connect(Peers.firstStep)
         try await peers.openStreams(1, on: 1)
+        try await measure(at: Peers.firstStep)
         say("ready 0 0")
         await waitForLine()
-        try await peers.connect(count)
+        var connected = 0
+        for level in levels.filter({ Peers.firstStep < $0 && $0 < count }) + [count] {
+            try await peers.connect(level - connected)
+            connected = level
+            try await measure(at: level)
+        }
         say("ready \(count) 0")
         await waitForLine()
         if each > 0 {
@@ -60,36 +77,7 @@ extension BenchNode {
             say("ready \(count) \(each * busy)")
             await waitForLine()
         }
-        return [:]
-    }
-
-    /// Round trips of one echo stream while the listener has more and more idle connections: `levels=1,100,10000`. Figures:
-    /// answers per second, and the listener's handshakes per second, at each level.
-    static func growth(_ address: String, _ options: Options) async throws -> [String: Double] {
-        let seconds = try options.number("seconds", 0.3)
-        let peers = try await Peers(address, name: EchoProtocol.name, spreads: false)
-        let target = try Multiaddr(parsing: address)
-        return try await withHost { host in
-            let peer = try await host.connect(to: target)
-            let stream = try await host.newStream(to: peer, protocols: [EchoProtocol.name])
-            var figures: [String: Double] = [:]
-            var connected = 1
-            for level in try options.integers("levels", [1, 100, 1000, 10_000]) {
-                try await peers.connect(max(0, level - connected))
-                connected = max(connected, level)
-                figures["requests at \(level)"] = try await perSecond(1, for: seconds) { _ in
-                    try await stream.write([7])
-                    _ = try await stream.readExactly(1)
-                }
-                figures["streams at \(level)"] = try await perSecond(1, for: seconds) { _ in
-                    let stream = try await host.newStream(to: peer, protocols: [EchoProtocol.name])
-                    try await stream.write([7])
-                    _ = try await stream.readExactly(1)
-                    try await stream.close()
-                }
-            }
-            return figures
-        }
+        return figures
     }
 }
 
@@ -103,8 +91,10 @@ actor Peers {
     private var running: [Task<Void, any Error>] = []
     /// Peers of one source address.
     private static let peersPerAddress = 4
+    /// Connections that are there before anything is measured.
+    static let firstStep = 20
 
-    init(_ address: String, name: String, spreads: Bool) async throws {
+    init(_ address: String, name: String, spreads: Bool) throws {
         target = try Multiaddr(parsing: address)
         self.name = name
         self.spreads = spreads
@@ -165,6 +155,30 @@ actor Peers {
                 }
                 streams.append(stream)
             }
+        }
+    }
+
+    /// Messages of one byte there and back per second, on one stream of the first connection.
+    func requestsPerSecond(for seconds: Double) async throws -> Double {
+        let (host, peer) = hosts[0]
+        let stream = try await host.newStream(to: peer, protocols: [name])
+        let rate = try await perSecond(1, for: seconds) { _ in
+            try await stream.write([7])
+            _ = try await stream.readExactly(1)
+        }
+        try await stream.close()
+        return rate
+    }
+
+    /// New streams with one byte there and back per second, one after another on the first connection.
+    func streamsPerSecond(for seconds: Double) async throws -> Double {
+        let (host, peer) = hosts[0]
+        let name = name
+        return try await perSecond(1, for: seconds) { _ in
+            let stream = try await host.newStream(to: peer, protocols: [name])
+            try await stream.write([7])
+            _ = try await stream.readExactly(1)
+            try await stream.close()
         }
     }
 }

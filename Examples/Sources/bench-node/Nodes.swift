@@ -32,6 +32,10 @@ extension BenchNode {
         configuration.limits.system.memory = 16 << 30
         configuration.connections.limit = max(configuration.connections.limit, connections + 100)
         configuration.limits.system.inboundConnections = configuration.connections.limit
+        // Whoever wants ten thousand connections wants to remember as many peers: beyond the number, each change looks for
+        // somebody to forget.
+        configuration.rememberedPeers = max(configuration.rememberedPeers, connections + 100)
+        configuration.rememberedBytes = max(configuration.rememberedBytes, connections * 16 << 10)
         configuration.identify.protocolVersion = "/lattica/1.0.0"
         return try BasicHost(
             identity: identity,

@@ -10,6 +10,8 @@
 
 #define MOST_TIMES 1000000
 #define DIALS_AT_ONCE 16
+#define FIRST_STEP 20
+#define MOST_KEPT 32
 
 static struct {
     struct endpoint *endpoint;
@@ -290,6 +292,17 @@ static int handshake(void) {
 
 /* MARK: many connections */
 
+/* Figures to be said at the end, because other lines come before. */
+static char kept_names[MOST_KEPT][64];
+static double kept_values[MOST_KEPT];
+static int kept;
+
+static void keep(const char *name, double value) {
+    if (kept == MOST_KEPT) return;
+    (void)snprintf(kept_names[kept], sizeof kept_names[kept], "%s", name);
+    kept_values[kept++] = value;
+}
+
 static void wait_for_line(void) {
     char line[64];
     fflush(stdout);
@@ -299,45 +312,55 @@ static void wait_for_line(void) {
     (void)!read(STDIN_FILENO, line, sizeof line);
 }
 
-static int idle(void) {
-    connect_many(20);
-    puts("ready 0 0");
-    wait_for_line();
-    connect_many((int)integer("connections", "1000"));
-    printf("ready %d 0\n", (int)integer("connections", "1000"));
-    wait_for_line();
-    const uint64_t each = integer("streams", "0"), busy = integer("busy", "1000");
-    if (each > 0) {
-        /* On the last ones, which are still open. */
-        struct stream **all = calloc(busy * each, sizeof *all);
-        if (all == NULL || now.endpoint->heap_count < busy) give_up("streams");
-        uint64_t count = 0;
-        for (uint64_t conn = 0; conn < busy; conn++) {
-            for (uint64_t index = 0; index < each; index++) all[count++] = stream_open(now.endpoint->heap[conn], ECHO_HEADER);
-        }
-        (void)exchange(all, (int)count, 32, 0);
-        printf("ready %d %llu\n", (int)integer("connections", "1000"), (unsigned long long)count);
-        wait_for_line();
-    }
-    return finish();
-}
-
-static int growth(void) {
-    uint64_t level, connected = 1;
-    connect_once();
-    struct conn *conn = now.conn;
-    struct stream *stream = stream_open(conn, ECHO_HEADER);
-    const char *levels = option(now.count, now.options, "levels", "1,100,1000,10000");
-    while (next_number(&levels, &level)) {
+/* What the first connection can do while there are `level`, if that is one of `levels=A,B`. */
+static void measure_at(struct conn *conn, struct stream *stream, uint64_t level) {
+    const char *levels = option(now.count, now.options, "levels", "");
+    uint64_t each;
+    while (next_number(&levels, &each)) {
+        if (each != level) continue;
         char name[64];
-        connect_many((int)(level - connected));
-        connected = level;
         now.conn = conn;
         (void)snprintf(name, sizeof name, "requests at %llu", (unsigned long long)level);
-        say(name, exchange(&stream, 1, 1, seconds("0.3")));
+        keep(name, exchange(&stream, 1, 1, seconds("0.3")));
         (void)snprintf(name, sizeof name, "streams at %llu", (unsigned long long)level);
-        say(name, open_streams(1, seconds("0.3")));
+        keep(name, open_streams(1, seconds("0.3")));
     }
+}
+
+static int idle(void) {
+    const uint64_t count = integer("connections", "1000"), each = integer("streams", "0"), busy = integer("busy", "1000");
+    const char *levels = option(now.count, now.options, "levels", "");
+    uint64_t level, connected = 0;
+    connect_once();
+    struct conn *first = now.conn;
+    struct stream *stream = stream_open(first, ECHO_HEADER);
+    connect_many(FIRST_STEP - 1);
+    measure_at(first, stream, FIRST_STEP);
+    puts("ready 0 0");
+    wait_for_line();
+    while (next_number(&levels, &level)) {
+        if (level <= FIRST_STEP || level > count) continue;
+        connect_many((int)(level - connected));
+        connected = level;
+        measure_at(first, stream, level);
+    }
+    connect_many((int)(count - connected));
+    printf("ready %llu 0\n", (unsigned long long)count);
+    wait_for_line();
+    if (each > 0) {
+        struct stream **all = calloc(busy * each, sizeof *all);
+        if (all == NULL || now.endpoint->heap_count < busy) give_up("streams");
+        uint64_t total = 0;
+        for (uint64_t conn = 0; conn < busy; conn++) {
+            for (uint64_t index = 0; index < each; index++) {
+                all[total++] = stream_open(now.endpoint->heap[conn], ECHO_HEADER);
+            }
+        }
+        (void)exchange(all, (int)total, 32, 0);
+        printf("ready %llu %llu\n", (unsigned long long)count, (unsigned long long)total);
+        wait_for_line();
+    }
+    for (int index = 0; index < kept; index++) say(kept_names[index], kept_values[index]);
     return finish();
 }
 
@@ -346,7 +369,7 @@ int dial_case(const char *address, const char *name, int count, char **options) 
         const char *name;
         int (*play)(void);
     } all[] = {{"transfer", transfer}, {"streams", streams}, {"request", request}, {"open", open_case},
-               {"handshake", handshake}, {"ping", ping}, {"idle", idle}, {"growth", growth}};
+               {"handshake", handshake}, {"ping", ping}, {"idle", idle}};
     now.count = count;
     now.options = options;
     now.server = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(address))};
