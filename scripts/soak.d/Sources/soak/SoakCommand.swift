@@ -66,14 +66,15 @@ import Musl
         var warmUp = soak
         (warmUp.hosts, warmUp.duration, warmUp.requests) = (2, .milliseconds(100), 10)
         var figures = [try await watched(warmUp)]
-        var states = [await settled(figures[0])]
+        warmUp.patience = .zero
+        var states = [await settled(figures[0], warmUp)]
         // In two halves, each with new hosts: what the second adds to what is left after the first is a leak.
         soak.duration = .seconds(minutes * 30)
         for _ in 0..<2 {
             soak.seed = random.next()
             let came = try await watched(soak)
             figures.append(came)
-            states.append(await settled(came, descriptors: states[0].descriptors))
+            states.append(await settled(came, soak, descriptors: states[0].descriptors))
             SoakReport.tell(came, states[states.count - 1])
         }
         for process in processes { await process.kill() }
@@ -110,11 +111,15 @@ import Musl
         return try await soak.run(record)
     }
 
-    /// Waits until what still runs to its end has let go of the rest, for 60 s at most: nothing of it is left, and for ten
-    /// seconds no memory was given back. Connections that were closed live on for a while to answer what still comes.
-    private func settled(_ figures: SoakFigures, descriptors: Int? = nil) async -> Process {
+    /// Waits until what still runs to its end has let go of the rest: nothing of it is left, and for ten seconds no memory
+    /// was given back; three minutes at most.
+    ///
+    /// Connections that were closed live on for a while to answer what still comes. And a deadline that was called off
+    /// keeps some memory until it would have passed, which is how the runtime's timers work: the longest one here is that
+    /// of a request.
+    private func settled(_ figures: SoakFigures, _ soak: Soak, descriptors: Int? = nil) async -> Process {
         let clock = ContinuousClock()
-        let end = clock.now.advanced(by: .seconds(60))
+        let (start, end) = (clock.now + soak.patience + .seconds(2), clock.now + .seconds(180))
         var state = Process.now()
         var (least, since) = (state.heapKiB, clock.now)
         while clock.now < end {
@@ -122,7 +127,7 @@ import Musl
             state = Process.now()
             if state.heapKiB < least - 64 { (least, since) = (state.heapKiB, clock.now) }
             let isRest = figures.hosts.alive + figures.streams.alive == 0 && state.descriptors <= descriptors ?? .max
-            if isRest, since.duration(to: clock.now) > .seconds(10) { break }
+            if isRest, clock.now > start, since.duration(to: clock.now) > .seconds(10) { break }
         }
         return state
     }

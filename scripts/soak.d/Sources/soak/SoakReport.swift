@@ -3,8 +3,8 @@ enum SoakReport {
     /// How much more may be allocated after the second half than after the first: as many hosts were made in it again, and
     /// all of them are gone. Room for tables that grow by doubling, and for tasks that are just ending.
     static let heapBoundKiB = 2 << 10
-    /// The same for resident memory, which has the allocator's fragments too.
-    static let residentBoundKiB = 32 << 10
+    /// The same for resident memory, which is mostly what the allocator keeps between the few pieces still in use.
+    static let residentBoundKiB = 64 << 10
 
     /// Says what came of one half.
     static func tell(_ figures: SoakFigures, _ state: Process) {
