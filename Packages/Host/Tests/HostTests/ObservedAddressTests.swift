@@ -122,29 +122,24 @@ import Testing
         #expect(observed.confirmed(by: 1).count == ObservedAddresses.limit)
     }
 
-    @Test func aHostTellsOthersWhereEnoughPeersSeeIt() async throws {
-        let network = MemoryNetwork()
-        let key = PrivateKey.ed25519()
+    @Test(arguments: TestNetwork.allCases)
+    func aHostTellsOthersWhereEnoughPeersSeeIt(_ kind: TestNetwork) async throws {
+        // On loopback everybody is in one network.
+        let needed = kind == .memory ? 3 : 1
         var configuration = HostConfiguration()
-        configuration.identify.observersNeeded = 3
-        let transport = MemoryTransport(identity: key, network: network)
-        try await withHost(
-            identity: key,
-            transports: [transport],
-            listen: ["/memory/0"],
-            configuration: configuration
-        ) { host in
-            let address = try #require(host.listenAddresses.first)
-            try await withObservers(3, of: address, in: network) { observers in
+        configuration.identify.observersNeeded = needed
+        try await kind.openHost(configuration) { network, host in
+            let address = try host.address
+            try await withObservers(needed, in: network) { observers in
                 #expect(host.observedAddresses == [])
                 let events = host.events()
                 var identified = 0
                 for observer in observers { try await observer.connect(to: address) }
                 for await event in events {
                     if case .identified = event { identified += 1 }
-                    if identified == 3 { break }
+                    if identified == needed { break }
                 }
-                // In memory all see the listener's own address.
+                // All see the listener's own address here.
                 #expect(host.observedAddresses == [address.withoutPeerID])
                 #expect(host.advertisedAddresses == [address.withoutPeerID])
                 await observers[0].close()
@@ -158,15 +153,12 @@ import Testing
 
     private func withObservers(
         _ count: Int,
-        of address: Multiaddr,
-        in network: MemoryNetwork,
+        in network: OpenNetwork,
         _ body: ([BasicHost]) async throws -> Void
     ) async throws {
         guard count > 0 else { return try await body([]) }
-        let key = PrivateKey.ed25519()
-        let transport = MemoryTransport(identity: key, network: network)
-        try await withHost(identity: key, transports: [transport]) { host in
-            try await withObservers(count - 1, of: address, in: network) { try await body($0 + [host]) }
+        try await network.host(listens: false) { host in
+            try await withObservers(count - 1, in: network) { try await body($0 + [host]) }
         }
     }
 }
