@@ -37,8 +37,22 @@ static int on_decrypt(uint8_t *dest, const ngtcp2_crypto_aead *aead, const ngtcp
   if (rv != 0 || conn == NULL || ciphertextlen < aead->max_overhead) {
     return rv;
   }
-  int verdict = lp2p_frame_guard_inspect(&conn->guard, dest, ciphertextlen - aead->max_overhead,
-                                         packet_space(aad, aadlen), conn->last_now);
+  int space = packet_space(aad, aadlen);
+  conn->guard.is_copy = 0;
+  if (space == 3 && aadlen > 0) {
+    int64_t number = lp2p_receive_window_number(&conn->received, aad, aadlen);
+    switch (lp2p_receive_window_note(&conn->received, number)) {
+    case LP2P_PACKET_NEW:
+      break;
+    case LP2P_PACKET_COPY:
+      conn->guard.is_copy = 1;
+      break;
+    case LP2P_PACKET_TOO_OLD:
+      return NGTCP2_ERR_DECRYPT; /* the packet is dropped */
+    }
+  }
+  int verdict =
+      lp2p_frame_guard_inspect(&conn->guard, dest, ciphertextlen - aead->max_overhead, space, conn->last_now);
   if (verdict != 0) {
     /* NGTCP2_ERR_DECRYPT would only drop the packet, and the peer would send it for ever. */
     conn->violation = (uint64_t)verdict;

@@ -136,6 +136,7 @@ static lp2p_conn *make(const lp2p_config *config, const lp2p_cid *dcid, const lp
   self->last_now = config->now;
   self->last_packet_number = -1;
   lp2p_frame_guard_init(&self->guard, &config->guard);
+  lp2p_receive_window_init(&self->received);
   self->guard.on_stop_sending = lp2p_on_stop_sending;
   self->guard.context = self;
   ngtcp2_path_storage_zero(&self->written_path);

@@ -3,6 +3,7 @@
 
 #include "lp2p_compat.h"
 #include "lp2p_conn.h"
+#include "lp2p_receive_window.h"
 #include "lp2p_unproved_path.h"
 
 /// Session tickets that a client hands to GnuTLS on one connection, and the longest of them.
@@ -18,6 +19,7 @@ struct lp2p_conn {
   void *owner;
 
   lp2p_frame_guard guard;
+  lp2p_receive_window received;
   /// Why a callback of ours failed: the transport error code the peer gets. 0: it did not.
   uint64_t violation;
   /// The alert GnuTLS has no chance to send (guard (c)). 0: none.

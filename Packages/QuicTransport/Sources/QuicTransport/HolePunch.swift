@@ -72,12 +72,15 @@ final class HolePunches: Sendable {
 extension SocketPool {
     /// Sends random datagrams from a listening socket until the peer's connection is there.
     func punchHole(to remote: NetworkAddress, awaiting peer: PeerID?) async throws(QuicError) {
-        guard let loop = try listeningLoop(reaching: remote) else {
+        let loops = try listeningLoops(reaching: remote)
+        guard let loop = loops.first else {
             throw .state("no listener's socket reaches \(remote); listen first", attempted: "punch a hole")
         }
         let punch = HolePunch(to: remote, awaiting: peer)
         holes.add(punch)
         defer { holes.remove(punch) }
+        // Whoever came before the punch was noted is there already; whoever comes later is told of.
+        for loop in loops { loop.eventLoop.execute { loop.value.finishIfThere(punch) } }
         loop.eventLoop.execute { loop.value.send(punch) }
         let result = await withTaskCancellationHandler {
             await punch.wait()

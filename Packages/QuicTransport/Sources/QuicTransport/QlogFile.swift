@@ -35,6 +35,9 @@ final class QlogFile: Sendable {
     /// Whether nothing more is written: the connection is over, or the log failed.
     var isOver: Bool { state.withLock { $0.isOver } }
 
+    /// The bytes that wait to be written.
+    var pendingBytes: Int { state.withLock { $0.pending.count } }
+
     /// The sink to hand to the protocol core.
     var sink: QlogSink {
         { bytes, isLast in self.append(bytes, isLast: isLast) }

@@ -150,12 +150,14 @@ final class SocketPool: Sendable {
         }
     }
 
-    /// A loop of a listener whose socket reaches an address.
-    func listeningLoop(reaching remote: NetworkAddress) throws(QuicError) -> NIOLoopBound<EndpointDriver>? {
+    /// The loops of a listener whose sockets reach an address; the first one is another one each time.
+    func listeningLoops(reaching remote: NetworkAddress) throws(QuicError) -> [NIOLoopBound<EndpointDriver>] {
         try checkOpen()
         return state.withLock { state in
-            guard let index = state.listening.firstIndex(where: { $0.address.reaches(remote) }) else { return nil }
-            return state.listening[index].takeLoop()
+            guard let index = state.listening.firstIndex(where: { $0.address.reaches(remote) }),
+                let first = state.listening[index].takeLoop()
+            else { return [] }
+            return [first] + state.listening[index].loops.values.filter { $0.eventLoop !== first.eventLoop }
         }
     }
 

@@ -373,7 +373,7 @@ int lp2p_check_address_token(const lp2p_accept *accept, const lp2p_token_context
 /// Has a server send a token in a NEW_TOKEN frame. The token is copied.
 lp2p_status lp2p_conn_submit_token(lp2p_conn *conn, const uint8_t *token, size_t length);
 
-/// Whether a version 1 Initial of at most 1,500 bytes opens under its keys: a client wrote it and nothing damaged it on the
+/// Whether an Initial of version 1 or 2 and of at most 1,500 bytes opens under its keys: a client wrote it and nothing damaged it on the
 /// way. Opens it by itself, for those who get no connection.
 int lp2p_initial_is_intact(const uint8_t *packet, size_t length);
 

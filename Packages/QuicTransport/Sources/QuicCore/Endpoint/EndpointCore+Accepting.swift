@@ -14,6 +14,8 @@ extension EndpointCore {
         let bytes = datagram.baseAddress?.assumingMemoryBound(to: UInt8.self)
         guard lp2p_accept_initial(bytes, datagram.count, &request) == LP2P_OK else { return drop(.unrouted) }
         let proof = tokens.proof(in: request, from: remote, now: now)
+        // RFC 9000 §7.2. The library looks only where there is no token, and any bytes may stand there.
+        if case .retry = proof {} else if request.dcid.length < 8 { return drop(.malformed) }
         let source = remote.source
         switch proof {
         case .invalid:
@@ -80,7 +82,9 @@ extension EndpointCore {
         var token: [UInt8] = []
         switch proof {
         case .none, .invalid: break
-        case .earlierConnection: token = request.tokenBytes
+        // It has saved the client a Retry. ngtcp2 does not get it: it would lift the limit on what is sent to an unproved
+        // address, and within its day anybody who may send from that address could use it again (RFC 9000 §8.1.4).
+        case .earlierConnection: break
         case .retry(let original):
             token = request.tokenBytes
             accepted.original = original

@@ -183,9 +183,14 @@ final class ConnectionDriver {
 
     // MARK: the timer
 
+    /// How long a connection that cannot send waits before it looks at its timers again, in nanoseconds.
+    private static let blockedPause: UInt64 = 5_000_000
+
     /// Arms the one timer. One that fires too early is cheaper than one that is moved with every packet.
     private func armTimer(now: UInt64) {
-        guard let due = core.nextDeadline else { return }
+        guard var due = core.nextDeadline else { return }
+        // What cannot be sent stays due: no turn before there is room, or the loop would turn for nothing.
+        if endpoint.isBlocked(at: migratedLocal) { due = max(due, now &+ Self.blockedPause) }
         if let timer, timer.due <= due { return }
         timer?.scheduled.cancel()
         let bound = NIOLoopBound(self, eventLoop: endpoint.eventLoop)

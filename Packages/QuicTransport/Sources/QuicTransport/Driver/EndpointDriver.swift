@@ -31,12 +31,12 @@ final class EndpointDriver: UDPEndpointHandler {
     var onLost: (() -> Void)?
     private var closesWhenIdle = false
 
-    private let socket: UDPEndpoint
+    let socket: UDPEndpoint
     /// Further sockets, by the address they are bound to, for connections that have moved away from the first one.
     private var further: [NetworkAddress: UDPEndpoint] = [:]
     /// What the further sockets counted that are closed.
     private var closedSockets = UDPStatistics()
-    private var drivers: [ConnectionHandle: ConnectionDriver] = [:]
+    private(set) var drivers: [ConnectionHandle: ConnectionDriver] = [:]
     private var touched: [ConnectionDriver] = []
     private var isServicing = false
     /// What the kernel had no room for, by socket, and who waits for room.
@@ -221,16 +221,6 @@ final class EndpointDriver: UDPEndpointHandler {
     }
 
     func receiveCompleted(_ endpoint: UDPEndpoint) { serviceTouched() }
-
-    /// Whether the socket is there.
-    var isOpen: Bool { socket.isOpen }
-
-    /// Sends a datagram that belongs to no connection; it may get lost.
-    func sendLoose(_ bytes: [UInt8], to remote: NetworkAddress) {
-        bytes.withUnsafeBytes { bytes in
-            _ = socket.send(bytes, segmentSize: bytes.count, to: remote, from: nil, ecn: 0)
-        }
-    }
 
     /// Notes a connection that needs a turn.
     func touch(_ driver: ConnectionDriver) {

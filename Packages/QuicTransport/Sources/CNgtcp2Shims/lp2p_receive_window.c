@@ -1,0 +1,51 @@
+#include "lp2p_receive_window.h"
+
+#include <string.h>
+
+#define CAPACITY (LP2P_RECEIVE_WINDOW_WORDS * 64)
+
+void lp2p_receive_window_init(lp2p_receive_window *window) {
+  memset(window, 0, sizeof *window);
+  window->largest = -1;
+}
+
+int64_t lp2p_receive_window_number(const lp2p_receive_window *window, const uint8_t *header, size_t header_length) {
+  size_t length = (size_t)(header[0] & 3) + 1;
+  if (header_length < 1 + length) {
+    return 0;
+  }
+  int64_t truncated = 0;
+  for (size_t i = header_length - length; i < header_length; i++) {
+    truncated = truncated << 8 | header[i];
+  }
+  int64_t range = INT64_C(1) << (8 * length);
+  int64_t expected = window->largest + 1;
+  int64_t number = (expected & ~(range - 1)) | truncated;
+  if (number <= expected - range / 2 && number < (INT64_C(1) << 62) - range) {
+    return number + range;
+  }
+  return number > expected + range / 2 && number >= range ? number - range : number;
+}
+
+lp2p_packet_novelty lp2p_receive_window_note(lp2p_receive_window *window, int64_t number) {
+  if (number > window->largest) {
+    int64_t from = window->largest + 1;
+    if (number - from >= CAPACITY) {
+      memset(window->bits, 0, sizeof window->bits);
+    } else {
+      for (int64_t at = from; at <= number; at++) {
+        window->bits[(at / 64) % LP2P_RECEIVE_WINDOW_WORDS] &= ~(UINT64_C(1) << (at % 64));
+      }
+    }
+    window->largest = number;
+  } else if (window->largest - number >= CAPACITY) {
+    return LP2P_PACKET_TOO_OLD;
+  }
+  uint64_t *word = &window->bits[(number / 64) % LP2P_RECEIVE_WINDOW_WORDS];
+  uint64_t bit = UINT64_C(1) << (number % 64);
+  if (*word & bit) {
+    return LP2P_PACKET_COPY;
+  }
+  *word |= bit;
+  return LP2P_PACKET_NEW;
+}
