@@ -43,7 +43,7 @@ public final class BasicHost: Sendable {
         var isPushNeeded = false
         var isPushing = false
         var recordSequence: UInt64 = 0
-        var observed = ObservedAddresses()
+        var observed: ObservedAddresses
         var untold = UntoldEnds()
     }
 
@@ -88,7 +88,12 @@ public final class BasicHost: Sendable {
         var logger = logger
         logger[metadataKey: "local"] = "\(identity.peerID)"
         self.logger = logger
-        state = Mutex(State(blackHoles: BlackHoleDetector(configuration.connections.blackHoleDetection)))
+        state = Mutex(
+            State(
+                blackHoles: BlackHoleDetector(configuration.connections.blackHoleDetection),
+                observed: ObservedAddresses(observersNeeded: configuration.identify.observersNeeded)
+            )
+        )
         let metrics = configuration.metricsFactory.map(HostMetrics.init) ?? HostMetrics()
         self.metrics = metrics
         hub = EventHub(dropped: metrics.eventsDropped)

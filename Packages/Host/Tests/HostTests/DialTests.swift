@@ -98,8 +98,8 @@ import Testing
             // The first fails, so the second starts at once; the third has to wait.
             await transport.waitFor(2)
             #expect(transport.dials == [dead, next])
-            // The deadline, and the head start of the second: that of the first ended with its failure.
-            await clock.waitForSleepers(2)
+            // The deadline, the head start of the first, which ended with its failure, and that of the second.
+            await clock.waitForSleeps(begun: 3)
             clock.advance(by: .milliseconds(250))
             await transport.waitFor(3)
             #expect(transport.dials == [dead, next, last])

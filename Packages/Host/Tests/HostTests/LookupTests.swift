@@ -102,9 +102,9 @@ final class TableResolver: NameResolver {
             for count in 1...3 {
                 await transport.waitFor(count)
                 #expect(transport.dials == Array(order.prefix(count)))
-                // The deadline, and the head start of the one that was dialled last.
+                // The deadline, the head start of the name, which ended with the answer, and one for each that was dialled.
                 guard count < 3 else { break }
-                await clock.waitForSleepers(2)
+                await clock.waitForSleeps(begun: 2 + count)
                 clock.advance(by: .milliseconds(250))
             }
             dial.cancel()

@@ -26,38 +26,56 @@ import Testing
     }
 
     @Test func anAddressNeedsObserversInDifferentNetworks() throws {
-        var observed = ObservedAddresses()
+        var two = ObservedAddresses(observersNeeded: 2)
+        var three = ObservedAddresses(observersNeeded: 3)
         for id in 1...10 {
             // Ten peers at one address are one observer; so are those in one /56.
-            let four: Multiaddr = "/ip4/198.51.100.1/udp/1/quic-v1"
-            observed.note(seen, by: connection(UInt64(id), from: four), listening: listening)
-            let six = try Multiaddr(parsing: "/ip6/2001:db8:1:1\(id % 10)::\(id)/udp/1/quic-v1")
-            observed.note(seen, by: connection(UInt64(100 + id), from: six), listening: listening)
+            let four = connection(UInt64(id), from: "/ip4/198.51.100.1/udp/1/quic-v1")
+            let address = try Multiaddr(parsing: "/ip6/2001:db8:1:1\(id % 10)::\(id)/udp/1/quic-v1")
+            let six = connection(UInt64(100 + id), from: address)
+            for each in [four, six] {
+                two.note(seen, by: each, listening: listening)
+                three.note(seen, by: each, listening: listening)
+            }
         }
-        #expect(observed.confirmed(by: 3).isEmpty)
-        #expect(observed.confirmed(by: 2) == [seen])
-        observed.note(seen, by: connection(20, from: "/ip4/198.51.100.2/udp/1/quic-v1"), listening: listening)
-        #expect(observed.confirmed(by: 3) == [seen])
+        #expect(three.confirmed.isEmpty)
+        #expect(two.confirmed == [seen])
+        three.note(seen, by: connection(20, from: "/ip4/198.51.100.2/udp/1/quic-v1"), listening: listening)
+        #expect(three.confirmed == [seen])
         // It is over with the connections that told it.
-        observed.forget(20)
-        #expect(observed.confirmed(by: 3).isEmpty)
+        three.forget(20)
+        #expect(three.confirmed.isEmpty)
     }
 
     @Test func onePeerIsOneObserverWhereverItIs() throws {
-        var observed = ObservedAddresses()
+        var one = ObservedAddresses(observersNeeded: 1)
+        var two = ObservedAddresses(observersNeeded: 2)
         let liar = PrivateKey.ed25519().peerID
         for id in 1...10 {
             let from = try Multiaddr(parsing: "/ip4/198.51.100.\(id)/udp/1/quic-v1")
-            observed.note(seen, by: connection(UInt64(id), from: from, peer: liar), listening: listening)
+            one.note(seen, by: connection(UInt64(id), from: from, peer: liar), listening: listening)
+            two.note(seen, by: connection(UInt64(id), from: from, peer: liar), listening: listening)
         }
-        #expect(observed.confirmed(by: 2).isEmpty)
-        #expect(observed.confirmed(by: 1) == [seen])
-        observed.note(seen, by: connection(11, from: "/ip4/198.51.100.1/udp/1/quic-v1"), listening: listening)
-        #expect(observed.confirmed(by: 2) == [seen])
+        #expect(two.confirmed.isEmpty)
+        #expect(one.confirmed == [seen])
+        two.note(seen, by: connection(11, from: "/ip4/198.51.100.1/udp/1/quic-v1"), listening: listening)
+        #expect(two.confirmed == [seen])
+    }
+
+    @Test func whatAConnectionToldLastCountsAndNothingIsLeftBehind() throws {
+        let other: Multiaddr = "/ip4/203.0.113.8/udp/4001/quic-v1"
+        let here = connection(1, from: "/ip4/198.51.100.1/udp/1/quic-v1")
+        var observed = ObservedAddresses(observersNeeded: 1)
+        observed.note(seen, by: here, listening: listening)
+        observed.note(other, by: here, listening: listening)
+        #expect(observed.confirmed == [other])
+        observed.note(nil, by: here, listening: listening)
+        #expect(observed.confirmed.isEmpty)
+        #expect(observed.isEmpty)
     }
 
     @Test func onlyWhatARouterCouldHaveMadeIsBelieved() {
-        var observed = ObservedAddresses()
+        var observed = ObservedAddresses(observersNeeded: 1)
         let here = connection(1, from: "/ip4/198.51.100.1/udp/1/quic-v1")
         let name = String(repeating: "a", count: 120)
         let false_: [Multiaddr?] = [
@@ -71,31 +89,31 @@ import Testing
         ]
         for address in false_ {
             observed.note(address, by: here, listening: listening)
-            #expect(observed.confirmed(by: 1).isEmpty, "\(String(describing: address))")
+            #expect(observed.confirmed.isEmpty, "\(String(describing: address))")
         }
         let six = connection(2, from: "/ip6/2001:db8::2/udp/1/quic-v1", to: "/ip6/fd00::2/udp/4001/quic-v1")
         for address in ["/ip6/fe80::1/udp/1/quic-v1", "/ip6/::ffff:10.0.0.1/udp/1/quic-v1"] as [Multiaddr] {
             observed.note(address, by: six, listening: ["/ip6/::/udp/4001/quic-v1"])
-            #expect(observed.confirmed(by: 1).isEmpty)
+            #expect(observed.confirmed.isEmpty)
         }
         // One listener for both families.
         observed.note("/ip6/2001:db8::1/udp/9/quic-v1", by: six, listening: ["/ip6/::/udp/4001/quic-v1"])
         observed.note(seen, by: here, listening: ["/ip6/::/udp/4001/quic-v1"])
-        #expect(Set(observed.confirmed(by: 1)) == [seen, "/ip6/2001:db8::1/udp/9/quic-v1"])
+        #expect(Set(observed.confirmed) == [seen, "/ip6/2001:db8::1/udp/9/quic-v1"])
     }
 
     @Test func aListenerOfThisMachineAloneIsSeenByThisMachineAlone() {
-        var observed = ObservedAddresses()
+        var observed = ObservedAddresses(observersNeeded: 1)
         let local: Multiaddr = "/ip4/127.0.0.1/udp/4001/quic-v1"
         let here = connection(1, from: "/ip4/127.0.0.1/udp/1/quic-v1", to: local)
         observed.note(seen, by: here, listening: [local])
-        #expect(observed.confirmed(by: 1).isEmpty)
+        #expect(observed.confirmed.isEmpty)
         observed.note(local, by: here, listening: [local])
-        #expect(observed.confirmed(by: 1) == [local])
+        #expect(observed.confirmed == [local])
     }
 
     @Test func whatTellsNothingAboutTheListenerDoesNotCount() {
-        var observed = ObservedAddresses()
+        var observed = ObservedAddresses(observersNeeded: 1)
         let other = connection(1, from: "/ip4/198.51.100.1/udp/1/quic-v1", to: "/ip4/192.168.1.2/udp/5000/quic-v1")
         observed.note(seen, by: other, listening: listening)
         let good = connection(2, from: "/ip4/198.51.100.1/udp/1/quic-v1")
@@ -104,22 +122,22 @@ import Testing
         ]
         for address in useless { observed.note(address, by: good, listening: listening) }
         observed.note(seen, by: good, listening: [])
-        #expect(observed.confirmed(by: 1).isEmpty)
+        #expect(observed.confirmed.isEmpty)
         observed.note(seen, by: good, listening: listening)
-        #expect(observed.confirmed(by: 1) == [seen])
+        #expect(observed.confirmed == [seen])
         // A connection has one vote, the last.
         observed.note("/ip4/203.0.113.8/udp/1/quic-v1", by: good, listening: listening)
-        #expect(observed.confirmed(by: 1) == ["/ip4/203.0.113.8/udp/1/quic-v1"])
+        #expect(observed.confirmed == ["/ip4/203.0.113.8/udp/1/quic-v1"])
     }
 
     @Test func thoseToldAreFew() throws {
-        var observed = ObservedAddresses()
+        var observed = ObservedAddresses(observersNeeded: 1)
         for id in 1...100 {
             let from = try Multiaddr(parsing: "/ip4/198.51.100.\(id)/udp/1/quic-v1")
             let told = try Multiaddr(parsing: "/ip4/203.0.113.\(id)/udp/1/quic-v1")
             observed.note(told, by: connection(UInt64(id), from: from), listening: listening)
         }
-        #expect(observed.confirmed(by: 1).count == ObservedAddresses.limit)
+        #expect(observed.confirmed.count == ObservedAddresses.limit)
     }
 
     @Test(arguments: TestNetwork.allCases)

@@ -25,7 +25,20 @@ public final class ManualClock: Clock, Sendable {
         var now = Instant(offset: .zero)
         var nextID: UInt64 = 0
         var sleepers: [Sleeper] = []
-        var watchers: [(id: UInt64, count: Int, continuation: CheckedContinuation<Void, Never>)] = []
+        /// How many sleeps there were, those that are over included.
+        var begun = 0
+        var watchers: [Watcher] = []
+
+        func holds(_ watcher: Watcher) -> Bool {
+            watcher.countsAll ? begun >= watcher.count : sleepers.count >= watcher.count
+        }
+    }
+
+    private struct Watcher {
+        var id: UInt64
+        var count: Int
+        var countsAll: Bool
+        var continuation: CheckedContinuation<Void, Never>
     }
 
     private let state = Mutex(State())
@@ -48,18 +61,18 @@ public final class ManualClock: Clock, Sendable {
             try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
                 var effects = Effects()
                 state.withLock { state in
+                    state.begun += 1
                     if Task.isCancelled {
                         effects.add { continuation.resume(throwing: CancellationError()) }
                     } else if deadline <= state.now {
                         effects.add { continuation.resume() }
                     } else {
                         state.sleepers.append(Sleeper(id: id, deadline: deadline, continuation: continuation))
-                        let count = state.sleepers.count
-                        for watcher in state.watchers where watcher.count <= count {
-                            effects.add { watcher.continuation.resume() }
-                        }
-                        state.watchers.removeAll { $0.count <= count }
                     }
+                    for watcher in state.watchers where state.holds(watcher) {
+                        effects.add { watcher.continuation.resume() }
+                    }
+                    state.watchers = state.watchers.filter { !state.holds($0) }
                 }
                 effects.run()
             }
@@ -84,6 +97,16 @@ public final class ManualClock: Clock, Sendable {
 
     /// Waits until at least `count` tasks sleep on this clock, or the calling task is cancelled.
     public func waitForSleepers(_ count: Int = 1) async {
+        await wait(for: count, countsAll: false)
+    }
+
+    /// Waits until tasks went to sleep on this clock so many times in all, whether they still do or not, or the calling task
+    /// is cancelled. Where one sleeper takes the place of another, ``waitForSleepers(_:)`` may see the former one.
+    public func waitForSleeps(begun count: Int) async {
+        await wait(for: count, countsAll: true)
+    }
+
+    private func wait(for count: Int, countsAll: Bool) async {
         let id = state.withLock { state in
             state.nextID += 1
             return state.nextID
@@ -91,8 +114,9 @@ public final class ManualClock: Clock, Sendable {
         await withTaskCancellationHandler {
             await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
                 let isOver = state.withLock { state in
-                    if state.sleepers.count >= count || Task.isCancelled { return true }
-                    state.watchers.append((id, count, continuation))
+                    let watcher = Watcher(id: id, count: count, countsAll: countsAll, continuation: continuation)
+                    if state.holds(watcher) || Task.isCancelled { return true }
+                    state.watchers.append(watcher)
                     return false
                 }
                 if isOver { continuation.resume() }

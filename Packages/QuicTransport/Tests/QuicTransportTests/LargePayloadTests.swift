@@ -14,6 +14,15 @@ import Testing
         configuration.udp.initialPayloadSize = size
         configuration.udp.segmentationOffload = offloads
         configuration.udp.receiveOffload = offloads
+        // A machine that stands still for a quarter of a second looks like a path that carries less: that one is tried again.
+        for attempt in 1...3 {
+            let reductions = try await transfer(configuration, size: size, isLast: attempt == 3)
+            if reductions == 0 { return }
+        }
+    }
+
+    /// - Returns: How often the path seemed to carry less.
+    private func transfer(_ configuration: QuicConfiguration, size: Int, isLast: Bool) async throws -> UInt64 {
         try await QuicPair.with(server: configuration, client: configuration) { pair in
             let bytes = (0..<4_000_000).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ $0 >> 8) }
             let stream = try await pair.dialed.openQuicStream()
@@ -27,9 +36,12 @@ import Testing
             try await sent
             #expect(arrived == bytes)
             let statistics = try #require(await pair.dialed.statistics())
+            let reductions = statistics.path.payloadSizeReductions
+            guard reductions == 0 || isLast else { return reductions }
             #expect(statistics.path.maxPayloadSize == size)
             // On average, acknowledgements among them, more than the largest datagram without this setting.
             #expect(statistics.traffic.bytesSent > statistics.traffic.datagramsSent * 1452)
+            return reductions
         }
     }
 }

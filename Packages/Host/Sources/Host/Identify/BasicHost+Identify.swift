@@ -97,7 +97,7 @@ extension BasicHost {
     /// (``HostConfiguration/Identify/observersNeeded``). They are told others beside those listened on: behind a router they
     /// are the ones that work.
     public var observedAddresses: [Multiaddr] {
-        state.withLock { $0.observed }.confirmed(by: configuration.identify.observersNeeded)
+        state.withLock { $0.observed.confirmed }
     }
 
     private func note(_ address: Multiaddr?, over connection: any MuxedConnection) {

@@ -35,13 +35,39 @@ struct ObservedAddresses: Sendable {
         }
     }
 
+    /// Who sees an address: how many connections of each peer, and of each network.
     private struct Observers {
-        var peers: Set<PeerID> = []
-        var networks: Set<Network> = []
+        private var peers: [PeerID: Int] = [:]
+        private var networks: [Network: Int] = [:]
+
         var count: Int { min(peers.count, networks.count) }
+
+        mutating func add(_ observation: Observation) {
+            peers[observation.peer, default: 0] += 1
+            networks[observation.network, default: 0] += 1
+        }
+
+        mutating func remove(_ observation: Observation) {
+            Self.takeOne(observation.peer, from: &peers)
+            Self.takeOne(observation.network, from: &networks)
+        }
+
+        private static func takeOne<Key: Hashable>(_ key: Key, from counts: inout [Key: Int]) {
+            guard let count = counts[key] else { return }
+            counts[key] = count > 1 ? count - 1 : nil
+        }
     }
 
+    /// How many have to see an address.
+    let observersNeeded: Int
     private var observations: [UInt64: Observation] = [:]
+    private var observers: [Multiaddr: Observers] = [:]
+    /// The addresses that enough see, so that thousands of connections cost nothing when somebody asks.
+    private var confirmedObservers: [Multiaddr: Int] = [:]
+
+    init(observersNeeded: Int) {
+        self.observersNeeded = observersNeeded
+    }
 
     /// Takes note of what a peer said at the other end of a connection. It says so of the port that the connection leaves
     /// from, which tells where others reach us only when we listen there.
@@ -49,29 +75,33 @@ struct ObservedAddresses: Sendable {
         guard let address = address?.withoutPeerID,
             listening.contains(where: { Self.isCredible(address, at: connection.localAddress, listening: $0) })
         else {
-            observations[connection.id] = nil
-            return
+            return forget(connection.id)
         }
-        observations[connection.id] = Observation(
-            address: address,
-            peer: connection.peer,
-            network: Network(connection)
-        )
+        forget(connection.id)
+        let observation = Observation(address: address, peer: connection.peer, network: Network(connection))
+        observations[connection.id] = observation
+        change(address) { $0.add(observation) }
     }
 
     /// Forgets what was told over a connection.
     mutating func forget(_ connection: UInt64) {
-        observations[connection] = nil
+        guard let observation = observations.removeValue(forKey: connection) else { return }
+        change(observation.address) { $0.remove(observation) }
     }
 
+    private mutating func change(_ address: Multiaddr, _ body: (inout Observers) -> Void) {
+        body(&observers[address, default: Observers()])
+        let count = observers[address]?.count ?? 0
+        if count == 0 { observers[address] = nil }
+        confirmedObservers[address] = count >= max(1, observersNeeded) ? count : nil
+    }
+
+    /// Whether nothing is remembered.
+    var isEmpty: Bool { observations.isEmpty && observers.isEmpty && confirmedObservers.isEmpty }
+
     /// The addresses that enough observers see.
-    func confirmed(by least: Int) -> [Multiaddr] {
-        var observers: [Multiaddr: Observers] = [:]
-        for each in observations.values {
-            observers[each.address, default: Observers()].peers.insert(each.peer)
-            observers[each.address, default: Observers()].networks.insert(each.network)
-        }
-        let enough = observers.filter { $0.value.count >= least }.map { ($0.key, $0.value.count) }
+    var confirmed: [Multiaddr] {
+        let enough = confirmedObservers.map { ($0.key, $0.value) }
         let best = enough.sorted { left, right in
             left.1 == right.1 ? left.0.bytes.lexicographicallyPrecedes(right.0.bytes) : left.1 > right.1
         }

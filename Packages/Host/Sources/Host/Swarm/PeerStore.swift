@@ -63,10 +63,18 @@ public final class PeerStore: Sendable {
 
     private struct State {
         var entries: [PeerID: Entry] = [:]
+        /// Those that may be forgotten, in the order in which they were touched; older words on a peer are skipped.
+        var order = TouchOrder()
         var clock: UInt64 = 0
         var size = 0
         /// When peers were last looked through for those whose time is over.
         var swept: ClockMoment
+
+        /// Whether a peer may be forgotten, and was not touched since.
+        func isForgettable(_ peer: PeerID, _ touched: UInt64) -> Bool {
+            guard let entry = entries[peer] else { return false }
+            return !entry.isKept && entry.touched == touched
+        }
     }
 
     private let capacity: Int
@@ -268,11 +276,12 @@ public final class PeerStore: Sendable {
             state.size += size - entry.size
             entry.size = size
             state.entries[peer] = entry
+            if !entry.isKept { state.order.append(peer, entry.touched) }
             while state.entries.count > capacity || state.size > byteLimit {
-                let oldest = state.entries.lazy.filter { !$0.value.isKept }.min { $0.value.touched < $1.value.touched }
-                guard let oldest else { break }
-                Self.drop(oldest.key, from: &state)
+                guard let oldest = state.order.removeOldest(where: state.isForgettable) else { break }
+                Self.drop(oldest, from: &state)
             }
+            if state.order.count > 2 * state.entries.count + 64 { state.order.removeAll(unless: state.isForgettable) }
             return result
         }
     }

@@ -4,12 +4,14 @@ internal import CNgtcp2Shims
 ///
 /// Path MTU discovery of the library only ever goes up. A path that shrinks (a tunnel comes up, a route changes) then
 /// swallows every full packet and every retransmission of it, until the idle timeout. So: when bytes are in flight and
-/// the peer has acknowledged nothing new for three probe timeouts, packets are made no larger than 1,200 bytes, which
-/// every path carries. From time to time one larger packet tries to come up again, size by size. A false alarm, after
+/// the peer has acknowledged nothing new for three probe timeouts, and for 250 ms at least, packets are made no larger than
+/// 1,200 bytes, which every path carries. From time to time one larger packet tries to come up again, size by size. A false alarm, after
 /// heavy loss, costs a little throughput until then.
 struct PathSizeGuard {
     /// What every path carries (RFC 9000 §14).
     static let minimum = 1200
+    /// Shorter silences are a busy machine's: on the loopback three probe timeouts are less than a tenth of a second.
+    static let shortestSilence: UInt64 = 250_000_000
     /// The first attempt to come up again after coming down, and the longest pause between attempts, in nanoseconds.
     static let firstPause: UInt64 = 10_000_000_000
     static let longestPause: UInt64 = 600_000_000_000
@@ -73,7 +75,7 @@ struct PathSizeGuard {
             silentSince = now
         }
         largestAcknowledged = max(largestAcknowledged, pulse.largestAcknowledged)
-        isSilent = silentSince.map { now >= $0 &+ 3 &* pulse.probeTimeout } ?? false
+        isSilent = silentSince.map { now >= $0 &+ max(Self.shortestSilence, 3 &* pulse.probeTimeout) } ?? false
     }
 
     private mutating func comeDown(now: UInt64) {
