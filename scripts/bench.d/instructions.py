@@ -4,6 +4,7 @@ callgrind counts the instructions of each scenario, and tells in which object fi
 compared: those of our own program (this repository's Swift and C code, with the Swift packages linked into it) and those
 of the Swift runtime, which are reference counts and allocations that our code asks for. ngtcp2, GnuTLS and the C library
 are shown only: what they need depends on their versions and on what the processor can do, which is not ours to answer for.
+The share of the frame guard, which reads every packet before ngtcp2 does, is limited by itself.
 What our own code needs depends on the compiler and on ngtcp2's version, so there are thresholds for each pair of them.
 """
 
@@ -33,6 +34,12 @@ _SCENARIOS = {
 _TOLERANCE = 0.05
 """How much a sum may grow. The same code comes to the same count each time; this is what a feature may cost unnoticed."""
 _COMPARED = ("ours", "Swift runtime")
+_GUARD = "of these, frame guard"
+_GUARD_LIMIT = 0.02
+"""How much of all instructions of a bulk transfer the frame guard may take. No kernel and no system call is in the sum, so
+its share of a real transfer is smaller."""
+_GUARD_FUNCTIONS = re.compile(r"^(on_decrypt|on_encrypt|lp2p_(frame_guard|ack_log|receive_window)_\w+|inspect_\w+|note_acked|spend|mark_seen)$")
+_FUNCTION = re.compile(r"^fn=(\(\d+\))(?: (.*))?$")
 _OBJECT = re.compile(r"^ob=(\(\d+\))(?: (.*))?$")
 _COST = re.compile(r"^(?:0x[0-9a-f]+|[+-]?\d+|\*)(?: (?:0x[0-9a-f]+|[+-]?\d+|\*))* (\d+)$")
 
@@ -55,8 +62,9 @@ def _group(path: str, program: str) -> str:
 def _parse(lines: list[str], program: str) -> dict[str, int]:
     """Instructions by group: the self costs of callgrind's format, without those of calls."""
     names: dict[str, str] = {}
+    functions: dict[str, str] = {}
     sums: collections.Counter[str] = collections.Counter()
-    current, is_call = "others", False
+    current, is_call, is_guard = "others", False, False
     for line in lines:
         if match := _OBJECT.match(line):
             if match.group(2):
@@ -65,11 +73,20 @@ def _parse(lines: list[str], program: str) -> dict[str, int]:
         elif line.startswith("cob=") and (match := _OBJECT.match(line[1:])):
             if match.group(2):
                 names[match.group(1)] = match.group(2)
+        elif match := _FUNCTION.match(line):
+            if match.group(2):
+                functions[match.group(1)] = match.group(2)
+            is_guard = _GUARD_FUNCTIONS.match(functions[match.group(1)]) is not None
+        elif line.startswith("cfn=") and (match := _FUNCTION.match(line[1:])):
+            if match.group(2):
+                functions[match.group(1)] = match.group(2)
         elif line.startswith("calls="):
             is_call = True
         elif match := _COST.match(line):
             if not is_call:
                 sums[current] += int(match.group(1))
+                if is_guard and current == "ours":
+                    sums[_GUARD] += int(match.group(1))
             is_call = False
     return dict(sums)
 
@@ -93,8 +110,8 @@ def _count_all(binary: Path, runs: int) -> list[dict[str, dict[str, int]]]:
         folder = Path(name)
         program = folder / "quic-instructions"
         shutil.copy2(binary, program)
-        # valgrind stumbles over Swift's debug information, and the object file's name is all that is needed.
-        subprocess.run(["strip", str(program)], check=True)
+        # valgrind stumbles over Swift's debug information; the names of functions stay.
+        subprocess.run(["strip", "--strip-debug", str(program)], check=True)
         found = []
         for number in range(runs):
             here = folder / str(number)
@@ -116,12 +133,28 @@ def _output(*command: str) -> str:
 
 
 def _table(counts: dict[str, dict[str, int]]) -> str:
-    groups = [*_COMPARED, *sorted({group for sums in counts.values() for group in sums} - set(_COMPARED))]
+    shown = {group for sums in counts.values() for group in sums}
+    groups = [*_COMPARED, *sorted(shown - {*_COMPARED, _GUARD})]
     lines = ["| million instructions | " + " | ".join(groups) + " |", "|---|" + "--:|" * len(groups)]
     for scenario, sums in counts.items():
         cells = [f"{sums.get(group, 0) / 1e6:,.2f}" for group in groups]
         lines.append(f"| {_SCENARIOS[scenario]} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def _check_guard(counts: dict[str, dict[str, int]]) -> list[str]:
+    """Where the frame guard takes too much; prints its share."""
+    problems = []
+    for scenario in ("download", "upload"):
+        sums = counts[scenario]
+        guard = sums.get(_GUARD, 0)
+        share = guard / (sum(sums.values()) - guard)
+        print(f"{scenario}: the frame guard takes {share:.2%} of all instructions, both sides together")
+        if guard == 0:
+            problems.append(f"{scenario}: no function of the frame guard was found: were they renamed?")
+        if share > _GUARD_LIMIT:
+            problems.append(f"{scenario}: the frame guard takes {share:.2%} (allowed: {_GUARD_LIMIT:.0%})")
+    return problems
 
 
 def _compare(counts: dict[str, dict[str, int]], stored: dict[str, dict[str, int]]) -> list[str]:
@@ -158,6 +191,7 @@ def main() -> int:
     found = _count_all(arguments.program, arguments.runs)
     counts = found[0]
     print(_table(counts))
+    problems = _check_guard(counts)
     if arguments.runs > 1:
         for scenario in counts:
             for group in _COMPARED:
@@ -172,8 +206,8 @@ def main() -> int:
     if arguments.check:
         if key not in stored:
             print(f"bench: nothing is stored for {key} (there is for: {'; '.join(stored) or 'nothing'}), so nothing is compared")
-            return 0
-        problems = _compare(counts, stored[key])
+        else:
+            problems += _compare(counts, stored[key])
         for problem in problems:
             print(f"bench: {problem}", file=sys.stderr)
         return 1 if problems else 0

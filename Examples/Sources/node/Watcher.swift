@@ -57,7 +57,8 @@ final class Watcher: Service {
             unreached.withLock { $0.append(target) }
             // Most errors name the address themselves.
             let (name, reason) = ("\(target)", describe(error))
-            complain(reason.contains(name) ? reason : "\(name) cannot be reached: \(reason)")
+            let told = "\(name) cannot be reached: "
+            complain(reason.hasPrefix(told) ? reason : told + reason)
         }
     }
 }
