@@ -19,6 +19,7 @@ internal import Darwin
 ///     group.addTask { try await onDisk.run() }
 ///     try await host.run()
 ///     group.cancelAll()
+///     try await group.waitForAll()  // throws if the last save failed
 /// }
 /// ```
 ///

@@ -43,7 +43,13 @@ public struct HostService: Service {
     /// - Throws: `HostError`, or the transport's error when listening fails.
     public func run() async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { try await host.run() }
+            group.addTask {
+                do {
+                    try await host.run()
+                } catch let error as HostError where error.code == .closed && Task.isShuttingDownGracefully {
+                    // The shutdown came before everything was up.
+                }
+            }
             group.addTask {
                 // Ends by a cancellation when there is no graceful shutdown.
                 guard (try? await gracefulShutdown()) != nil else { return }

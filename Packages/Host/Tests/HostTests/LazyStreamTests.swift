@@ -120,6 +120,40 @@ import Testing
         }
     }
 
+    /// A peer answers before it looks at what was sent. If it is asked to stop before, as by a close without a read, its answer
+    /// fails, and some drop the stream then with all that came on it.
+    @Test(arguments: TestNetwork.allCases, [true, false])
+    func closingWithoutAReadWaitsForTheAnswer(_ kind: TestNetwork, isWhole: Bool) async throws {
+        try await kind.open { network in
+            let link = try await BarePair(in: network)
+            let stream = LazyNegotiatedStream(try await link.near.openStream(), proposing: Array("/echo/1.0.0".utf8)) {}
+            try await stream.write([1, 2, 3])
+            let closing = Task {
+                if isWhole { try await stream.close() } else { try await stream.closeRead() }
+            }
+            let far = try await link.far.acceptStream()
+            var seen: [UInt8] = []
+            while seen.count < opening.count + 3, let bytes = try await far.read(upTo: 100) { seen += bytes }
+            #expect(seen == opening + [1, 2, 3])
+            for _ in 0..<1000 { await Task.yield() }
+            for byte in opening { try await far.write([byte]) }
+            try await withDeadline(.seconds(20)) { try await closing.value }
+        }
+    }
+
+    @Test(arguments: TestNetwork.allCases)
+    func closingTellsThatThePeerDoesNotSpeakTheProtocolAnyMore(_ kind: TestNetwork) async throws {
+        try await kind.open { network in
+            let link = try await BarePair(in: network)
+            let stream = LazyNegotiatedStream(try await link.near.openStream(), proposing: Array("/echo/1.0.0".utf8)) {}
+            try await stream.write([1, 2, 3])
+            let closing = Task { await code { try await stream.close() } }
+            let far = try await link.far.acceptStream()
+            try await far.write(Multistream.frame(Multistream.header) + Multistream.frame(Array("na".utf8)))
+            #expect(await closing.value == .protocolsNotSupported)
+        }
+    }
+
     @Test(arguments: TestNetwork.allCases)
     func anAnswerMayTakeLongerThanOneReadOfTheTransport(_ kind: TestNetwork) async throws {
         try await kind.open { network in

@@ -62,6 +62,19 @@ import Testing
         #expect(store.protocols(of: peers[0])?.count == 5)
     }
 
+    @Test func visitorsThatTellNothingPushNobodyOut() {
+        let store = PeerStore(capacity: 4)
+        let known = PrivateKey.ed25519().peerID
+        store.learn(["/memory/1"], of: known)
+        for _ in 0..<100 {
+            let visitor = PrivateKey.ed25519().peerID
+            store.connected(visitor)
+            store.disconnected(visitor)
+        }
+        #expect(store.count == 1)
+        #expect(store.addresses(of: known) == ["/memory/1"])
+    }
+
     @Test func connectedAndAddedPeersStay() {
         let store = PeerStore(capacity: 2)
         store.add(["/memory/1"], for: peers[0])

@@ -20,17 +20,35 @@ final class SessionTickets: Sendable {
     private struct State {
         var entries: [PeerID: Entry] = [:]
         var nextAge: UInt64 = 0
+        var key: [UInt8] = []
+        /// When the key was made, in seconds since 1970.
+        var keyMade: Int64 = 0
     }
 
-    /// Seals what a server gives to its clients. It lives as long as the context: tickets of an earlier one are not known.
-    /// GnuTLS derives keys for some hours each from it.
-    let key: [UInt8]
+    /// How long a key seals tickets, in seconds. GnuTLS derives keys from it, but all from this one: whoever has it opens
+    /// every ticket of its time.
+    static let keyLifetime: Int64 = 6 * 3600
+
     private let state = Mutex(State())
 
-    init() throws(TLSError) {
+    /// The key that seals what a server gives to its clients: a new one when the last has had its time, and none outlives
+    /// the context. Tickets of an earlier key are not known any more, and lead to full handshakes.
+    ///
+    /// - Parameter now: The time in seconds since 1970.
+    func key(at now: Int64) throws(TLSError) -> [UInt8] {
+        let current = state.withLock { state in
+            let isFresh = now >= state.keyMade && now - state.keyMade < Self.keyLifetime
+            return isFresh && !state.key.isEmpty ? state.key : nil
+        }
+        if let current { return current }
         var made = gnutls_datum_t()
         try check(gnutls_session_ticket_key_generate(&made), "Making a key for session tickets")
-        key = takeDatum(made)
+        let key = takeDatum(made)
+        state.withLock { state in
+            for index in state.key.indices { state.key[index] = 0 }
+            (state.key, state.keyMade) = (key, now)
+        }
+        return key
     }
 
     /// Remembers a session with a verified peer.

@@ -26,7 +26,9 @@ public struct TLSConfiguration: Sendable {
     public var cipherSuites: [CipherSuite]
     /// Whether sessions can be resumed: servers give tickets, clients keep one for each peer and use it once. A resumed
     /// handshake has no certificates; the peer is the one whose certificate was verified when the ticket was given, and that
-    /// certificate is verified again. Default `false`.
+    /// certificate is verified again. GnuTLS calls none of our checks in it: a driver calls
+    /// ``TLSSession/judgeResumedPeer()`` when the handshake is done, and gives the connection up if
+    /// ``TLSSession/verifiedPeer`` is not set then. Wants a GnuTLS without CVE-2025-6395. Default `false`.
     public var sessionTickets: Bool
     /// The file to which TLS secrets are appended in NSS format, for Wireshark; `nil` (the default) records nothing.
     /// Whoever reads this file can decrypt the recorded connections. See ``keyLogFileFromEnvironment``.

@@ -33,7 +33,7 @@ public final class TLSContext: Sendable {
         localPeer = identity.peerID
         priority = try Priority(configuration.cipherSuites)
         if let path = configuration.keyLogFile { keyLog = try KeyLog(path: path) } else { keyLog = nil }
-        tickets = configuration.sessionTickets ? try SessionTickets() : nil
+        tickets = configuration.sessionTickets ? SessionTickets() : nil
         let credentials = try Credentials(
             identity: identity,
             configuration: configuration,

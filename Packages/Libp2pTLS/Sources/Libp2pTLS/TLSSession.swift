@@ -181,7 +181,8 @@ extension TLSSession {
         guard let tickets else { return }
         switch role {
         case .server:
-            let status = withDatum(tickets.key) { gnutls_session_ticket_enable_server(handle, $0) }
+            let key = try tickets.key(at: configuration.clock())
+            let status = withDatum(key) { gnutls_session_ticket_enable_server(handle, $0) }
             try check(status, "Enabling session tickets")
         case .client:
             guard let expectedPeer, let session = tickets.take(for: expectedPeer) else { return }

@@ -114,8 +114,19 @@ import Testing
         #expect(ends.client.failure?.code == .expired, "\(ends.client.failure as Any)")
     }
 
+    @Test func aKeyForTicketsLastsSixHours() throws {
+        let tickets = SessionTickets()
+        let first = try tickets.key(at: 1_000_000)
+        #expect(first.count >= 32)
+        #expect(try tickets.key(at: 1_000_000 + SessionTickets.keyLifetime - 1) == first)
+        let second = try tickets.key(at: 1_000_000 + SessionTickets.keyLifetime)
+        #expect(second != first)
+        // A clock that was set back makes no key live longer.
+        #expect(try tickets.key(at: 1_000_000) != second)
+    }
+
     @Test func theOldestPeerMakesRoom() throws {
-        let tickets = try SessionTickets()
+        let tickets = SessionTickets()
         let peers = (0...SessionTickets.limit).map { _ in PrivateKey.ed25519().peerID }
         for peer in peers { tickets.store([1], of: peer) }
         #expect(tickets.count == SessionTickets.limit)

@@ -28,8 +28,10 @@ extension NetStream {
         defer { readGate.leave() }
         guard try permitted(.read), count > 0 else { return [] }
         while true {
-            let present = shared.withLock { $0.buffer.count }
-            if present >= count { return take(count) }
+            let (bytes, present) = try buffered { shared in
+                shared.buffer.count >= count ? (shared.take(count), count) : (nil, shared.buffer.count)
+            }
+            if let bytes { return bytes }
             guard try await fill(upTo: count - present) else { throw unexpectedEnd(wanted: "\(count) bytes") }
         }
     }
@@ -44,18 +46,13 @@ extension NetStream {
         defer { readGate.leave() }
         _ = try permitted(.read)
         while true {
-            let present = shared.withLock { $0.buffer.count }
+            let present = try buffered { $0.buffer.count }
             guard present <= limit else { throw Self.tooLong(limit, what: "stream") }
             let room = limit - present
             guard try await fill(upTo: room < Self.refill ? room + 1 : min(room, 65536)) else { break }
         }
-        let everything = take(Int.max)
-        perform(
-            shared.withLock { shared in
-                shared.isEndPending = false
-                return shared.machine.apply(.readEnded)
-            }
-        )
+        let (everything, action) = try buffered { ($0.take(Int.max), $0.endReading()) }
+        perform(action)
         return everything
     }
 
@@ -72,20 +69,20 @@ extension NetStream {
         _ = try permitted(.read)
         var searched = 0
         while true {
-            let (position, present) = shared.withLock { shared -> (Int?, Int) in
-                let start = shared.buffer.startIndex
-                let position = shared.buffer[(start + searched)...].firstIndex(of: UInt8(ascii: "\n"))
-                return (position.map { $0 - start }, shared.buffer.count)
+            let from = searched
+            let (line, present) = try buffered { shared -> ([UInt8]?, Int) in
+                let rest = shared.buffer.dropFirst(from)
+                guard let feed = rest.firstIndex(of: UInt8(ascii: "\n")) else { return (nil, shared.buffer.count) }
+                let length = feed - shared.buffer.startIndex
+                guard length <= limit else { throw Self.tooLong(limit, what: "line") }
+                return (Array(shared.take(length + 1).dropLast()), 0)
             }
-            if let position {
-                guard position <= limit else { throw Self.tooLong(limit, what: "line") }
-                return Array(take(position + 1).dropLast())
-            }
+            if let line { return line }
             guard present <= limit else { throw Self.tooLong(limit, what: "line") }
             searched = present
             guard try await fill(upTo: Self.refill) else {
                 guard present == 0 else { throw unexpectedEnd(wanted: "a line") }
-                return endReached()
+                return try endReached()
             }
         }
     }
@@ -102,16 +99,22 @@ extension NetStream {
         defer { readGate.leave() }
         _ = try permitted(.read)
         while true {
-            let header = try shared.withLock { try Self.messageLength($0.buffer.prefix(10)) }
-            let present = shared.withLock { $0.buffer.count }
-            if let (length, prefix) = header {
+            let (message, missing, present) = try buffered { shared -> ([UInt8]?, Int?, Int) in
+                let present = shared.buffer.count
+                guard let (length, prefix) = try Self.messageLength(shared.buffer.prefix(10)) else {
+                    return (nil, nil, present)
+                }
                 let (whole, isTooLong) = prefix.addingReportingOverflow(Int(clamping: length))
                 guard length <= UInt64(limit), !isTooLong else { throw Self.tooLong(limit, what: "message") }
-                if present >= whole { return Array(take(whole).dropFirst(prefix)) }
-                guard try await fill(upTo: whole - present) else { throw unexpectedEnd(wanted: "a message") }
+                guard present >= whole else { return (nil, whole - present, present) }
+                return (Array(shared.take(whole).dropFirst(prefix)), nil, present)
+            }
+            if let message { return message }
+            if let missing {
+                guard try await fill(upTo: missing) else { throw unexpectedEnd(wanted: "a message") }
             } else if try await !fill(upTo: Self.refill) {
                 guard present == 0 else { throw unexpectedEnd(wanted: "a message's length") }
-                return endReached()
+                return try endReached()
             }
         }
     }
@@ -182,30 +185,27 @@ extension NetStream {
         } catch {
             throw absorb(error, during: .read)
         }
-        shared.withLock { shared in
-            // A reset or a closeRead in the meantime drops what is buffered, this too.
-            guard shared.machine.permission(for: .read) == .proceed else { return }
+        try buffered { shared in
             if let bytes { shared.buffer += bytes } else { shared.isEndPending = true }
         }
         return bytes != nil
     }
 
-    private func take(_ count: Int) -> [UInt8] {
-        shared.withLock { shared in
-            let bytes = Array(shared.buffer.prefix(count))
-            shared.buffer = shared.buffer.count == bytes.count ? [] : shared.buffer.dropFirst(bytes.count)
-            return bytes
+    /// Looks at what is buffered, and takes from it, in one go. A reset, a `closeRead` or the end of the connection empties
+    /// the buffer at any time: from then on this throws what ended the reading half, and `body` sees nothing of it.
+    private func buffered<Result: Sendable>(_ body: (inout sending Shared) throws -> sending Result) throws -> Result {
+        let result: Result? = try shared.withLock { shared in
+            guard shared.machine.permission(for: .read) == .proceed else { return nil }
+            return try body(&shared)
         }
+        if let result { return result }
+        _ = try permitted(.read)
+        throw unexpectedEnd(wanted: "what was asked for")
     }
 
     /// The end of the stream, reached with nothing left in the buffer.
-    private func endReached() -> [UInt8]? {
-        perform(
-            shared.withLock { shared in
-                shared.isEndPending = false
-                return shared.machine.apply(.readEnded)
-            }
-        )
+    private func endReached() throws -> [UInt8]? {
+        perform(try buffered { $0.endReading() })
         return nil
     }
 

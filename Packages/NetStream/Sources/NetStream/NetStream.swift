@@ -22,6 +22,19 @@ public final class NetStream: Sendable {
         var isEndPending = false
         var protocolID: String?
         var onRelease: (@Sendable (NetStream) -> Void)?
+
+        /// Takes so many bytes out of the buffer, or all that are there.
+        mutating func take(_ count: Int) -> [UInt8] {
+            let bytes = Array(buffer.prefix(count))
+            buffer = buffer.count == bytes.count ? [] : buffer.dropFirst(bytes.count)
+            return bytes
+        }
+
+        /// A reader has come to the end of the stream.
+        mutating func endReading() -> StreamStateMachine.Action {
+            isEndPending = false
+            return machine.apply(.readEnded)
+        }
     }
 
     /// The connection that carries the stream.

@@ -29,8 +29,14 @@ import Testing
             for _ in 0..<Int.random(in: 0...3, using: &random) { await Task.yield() }
             switch kind {
             case 0: await attempt { _ = try await stream.read(upTo: count) }
-            case 1: await attempt { _ = try await stream.readExactly(count) }
-            case 2: await attempt { _ = try await stream.readMessage(limit: count) }
+            case 1:
+                await attempt {
+                    let bytes = try await stream.readExactly(count)
+                    #expect(bytes.count == count)
+                }
+            case 2 where count % 3 == 0: await attempt { _ = try await stream.readMessage(limit: count) }
+            case 2 where count % 3 == 1: await attempt { _ = try await stream.readLine(limit: count) }
+            case 2: await attempt { _ = try await stream.readToEnd(limit: 1000 * count) }
             case 3, 4: await attempt { try await stream.write([UInt8](repeating: 1, count: count)) }
             case 5: await attempt { try await stream.closeWrite() }
             case 6: await attempt { try await stream.closeRead() }

@@ -123,7 +123,7 @@ static int forbidden(lp2p_frame_guard *guard, uint64_t type, const char *text) {
 /* Takes one frame out of a bucket. Returns 0 when it has none left. */
 static int spend(lp2p_frame_guard *guard, int index) {
   lp2p_bucket *bucket = &guard->buckets[index];
-  if (bucket->cost == 0 || guard->is_copy) return 1;
+  if (bucket->cost == 0) return 1;
   uint64_t now = guard->last_now;
   if (bucket->full_at < now) bucket->full_at = now;
   if (bucket->full_at - now > bucket->tolerance - bucket->cost) return 0;
@@ -324,7 +324,7 @@ static int inspect_frame(lp2p_frame_guard *guard, cursor *c, uint64_t type, int 
     return inspect_fixed(guard, c, type, 3, 0, LP2P_BUCKET_RESET_STREAM);
   case FRAME_STOP_SENDING:
     if (!take_varint(c, &first) || !take_varint(c, &second)) return malformed(guard, type, "STOP_SENDING frame is cut short");
-    if (guard->on_stop_sending != NULL && !guard->is_copy) guard->on_stop_sending(guard->context, first, second);
+    if (guard->on_stop_sending != NULL) guard->on_stop_sending(guard->context, first, second);
     return inspect_fixed(guard, c, type, 0, 0, LP2P_BUCKET_STOP_SENDING);
   case FRAME_CRYPTO:
     if (!take_varint(c, &first) || !take_varint(c, &second) || !skip(c, second)) {

@@ -1,8 +1,8 @@
 /// Which of the peer's 1-RTT packets have been read, to tell a packet from its copies.
 ///
 /// ngtcp2 looks for copies after it has decrypted a packet, which is after the frame guard has seen it. Copies must not draw
-/// on the guard's limits: whoever sees packets can send them again. The window remembers 4,096 packet numbers; what is
-/// older is not read at all, or its number would be a way around the limits. Plain C, without allocation.
+/// on the guard's limits: whoever sees packets can send them again. So copies are dropped before. The window remembers 4,096
+/// packet numbers; what is older is dropped, too. Plain C, without allocation.
 #ifndef LP2P_RECEIVE_WINDOW_H
 #define LP2P_RECEIVE_WINDOW_H
 

@@ -67,9 +67,11 @@ public struct QuicConfiguration: Sendable, Hashable {
         /// Nothing: every handshake is a full one, in which both peers show their certificates.
         case off
         /// The TLS session (RFC 8446 §2.2): servers give tickets, and dials that name the peer use them, once each. That saves
-        /// both sides the signatures. Who the peer is, is known from the first handshake, at most some hours ago; keys are
-        /// agreed on anew. The price: a client that has changed its certificate is taken for what it was until then, and whoever
-        /// steals a server's memory learns the key of its tickets, with which it could pass for its former clients.
+        /// both sides a signature over the handshake; the certificates of the first one are verified again. Who the peer is, is
+        /// known from the first handshake, at most some hours ago. The price: a client that has changed its certificate is taken
+        /// for what it was until then, and whoever learns the key of a server's tickets, which is a new one every six hours, can
+        /// open the tickets of its time and pass for any peer towards that server. Wants GnuTLS 3.8.10, or Debian's
+        /// 3.7.9-2+deb12u5 or later: in older ones a client can crash a server that gives tickets (CVE-2025-6395).
         case sessions
     }
 

@@ -25,6 +25,8 @@ final class LazyNegotiatedStream: MuxedStream {
     private let state: Mutex<State>
     /// One writer at a time, so that nothing overtakes the opening. Readers never take it.
     private let writing = AsyncSemaphore(permits: 1)
+    /// One at a time waits for the answer; the next one finds it there.
+    private let answering = AsyncSemaphore(permits: 1)
     /// Whether the opening could be sent.
     private let opened = SharedResult<Void>()
     private let timeout: Duration
@@ -73,13 +75,25 @@ final class LazyNegotiatedStream: MuxedStream {
         }
     }
 
+    /// Waits for the peer's answer first: asked to stop before it has answered, it drops the stream with all that came on it.
     func closeRead() async throws {
+        if !state.withLock({ $0.isAgreed }) {
+            if let opening = try takeOpening() { try await send(opening) }
+            // What the answer is, is of no interest to somebody who does not read.
+            try? await finishNegotiation()
+        }
         try await base.closeRead()
     }
 
+    /// Like ``closeRead()`` it waits for the answer. A peer that does not speak the protocol after all has read nothing, and
+    /// that is an error.
     func close() async throws {
         try await writing.withPermit {
             try await open(with: [])
+            if !state.withLock({ $0.isAgreed }) {
+                try await base.closeWrite()
+                try await finishNegotiation()
+            }
             try await base.close()
         }
     }
@@ -154,8 +168,10 @@ final class LazyNegotiatedStream: MuxedStream {
     /// Reads the peer's answer. Breaks the stream off when that takes too long.
     private func finishNegotiation() async throws {
         do {
-            try await withDeadline(timeout, clock: clock) { [self] in
-                while !state.withLock({ $0.isAgreed }) { try await readAnswer() }
+            try await answering.withPermit {
+                try await withDeadline(timeout, clock: clock) { [self] in
+                    while !state.withLock({ $0.isAgreed }) { try await readAnswer() }
+                }
             }
         } catch let error as NetStreamError where error.code == .timeout {
             base.reset(code: .protocolNegotiationFailed)

@@ -87,12 +87,15 @@ extension BasicHost {
             }
             // Those that are over count no more, even if their ends have not been seen to yet.
             for over in state.connections[peer, default: []] where over.muxed.isClosed { remove(over, from: &state) }
-            let oldest = connectionToReplace(by: muxed, among: state.connections[peer, default: []])
+            let same = state.connections[peer, default: []]
+            let oldest = connectionToReplace(by: muxed, among: same)
             do throws(HostError) {
                 let isReserved = state.protections[peer] != nil
                 try connection.account(replacing: oldest, dial: dial, isReserved: isReserved)
             } catch {
-                return ((.resourceLimitExceeded, error), nil)
+                // To the peer that dialled at the same time the other connection is the one that both keep.
+                let isSecond = oldest == nil && same.count >= configuration.connections.limitPerPeer
+                return ((isSecond ? .supplanted : .resourceLimitExceeded, error), nil)
             }
             if let oldest { remove(oldest, from: &state) }
             state.connections[peer, default: []].append(connection)

@@ -225,7 +225,7 @@ extension BasicHost {
                     lastError = error
                     if Task.isCancelled { break }
                     // What this host itself decides says nothing about the address.
-                    if Self.isOfTheAddress(error) { fail([address]) }
+                    if Self.isOfTheAddress(error) { fail([address], hasAnswered: Self.isClosedByPeer(error)) }
                     startNext()
                 case .timeForNext(let number):
                     if number == started.count, !Task.isCancelled { startNext() }
@@ -255,6 +255,12 @@ extension BasicHost {
         ![.resourceLimit, .gated, .dialSelf, .dialBackOff, .blackHole].contains(error.code) && !isSupplanted(error)
     }
 
+    /// Whether the peer answered, and closed the connection at once, for instance because it has enough of them.
+    private static func isClosedByPeer(_ error: HostError) -> Bool {
+        if case .connectionClosed(_, byPeer: true) = error.streamFailureKind { return true }
+        return false
+    }
+
     /// Whether the peer answered, and prefers another connection to the one dialled.
     private static func isSupplanted(_ error: HostError) -> Bool {
         error.streamFailureKind == .connectionClosed(code: ConnectionErrorCode.supplanted.rawValue, byPeer: true)
@@ -280,12 +286,13 @@ extension BasicHost {
         tell(changes)
     }
 
-    private func fail(_ addresses: Set<Multiaddr>) {
+    /// - Parameter hasAnswered: Whether somebody was there. Such an address rests like others, but its network is alive.
+    private func fail(_ addresses: Set<Multiaddr>, hasAnswered: Bool = false) {
         let moment = configuration.clock.now()
         let changes = state.withLock { state in
             addresses.flatMap { address in
                 state.backOff.failed(address, at: moment)
-                return state.blackHoles.record(address, succeeded: false)
+                return state.blackHoles.record(address, succeeded: hasAnswered)
             }
         }
         tell(changes)

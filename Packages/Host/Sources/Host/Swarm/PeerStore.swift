@@ -227,6 +227,11 @@ public final class PeerStore: Sendable {
             entry.connections = max(0, entry.connections - 1)
             Self.thinOut(&entry)
         }
+        // Of a visitor that told nothing nothing is worth keeping: made-up identities must not push out those that are.
+        state.withLock { state in
+            guard let entry = state.entries[peer], !entry.isKept else { return }
+            if entry.info.addresses.isEmpty, entry.info.identify == nil { Self.drop(peer, from: &state) }
+        }
     }
 
     // MARK: Inside

@@ -88,8 +88,6 @@ typedef struct lp2p_bucket {
 typedef struct lp2p_frame_guard {
   lp2p_bucket buckets[LP2P_BUCKET_COUNT];
   uint64_t last_now;
-  /// The packet was read before: it draws on no bucket. Somebody else may have sent it again.
-  uint8_t is_copy;
   uint32_t max_ack_ranges;
   /// The largest packet number that an ACK in a 1-RTT packet named; -1 before the first.
   int64_t largest_acked;

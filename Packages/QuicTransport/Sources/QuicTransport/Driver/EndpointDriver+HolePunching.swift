@@ -9,9 +9,10 @@ extension EndpointDriver {
     /// Too short for any packet that opens a connection or deserves an answer.
     private static let length = 1...16
 
-    /// Ends the wait if the awaited peer has come already.
+    /// Ends the wait if the awaited peer has come already, from where it is awaited: a connection from elsewhere may be one
+    /// that is dead and does not know it yet.
     func finishIfThere(_ punch: HolePunch) {
-        if hasAccepted({ punch.awaits($0, at: $1) }) { punch.finish(.success(())) }
+        if hasAccepted({ $1 == punch.remote && punch.awaits($0, at: $1) }) { punch.finish(.success(())) }
     }
 
     /// Sends a datagram of random bytes, and further ones at random times until the hole is made or given up.

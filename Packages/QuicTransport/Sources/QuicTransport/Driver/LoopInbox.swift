@@ -29,6 +29,8 @@ final class LoopInbox: Sendable {
     /// The most that waits, each datagram counted with what it takes besides its bytes.
     static let capacity = 4 << 20
     private static let entryCost = 128
+    /// The largest buffer that is kept for the next datagrams.
+    private static let spareLimit = 256 << 10
 
     private let capacity: Int
     private let state = Mutex(State())
@@ -96,7 +98,8 @@ final class LoopInbox: Sendable {
         bytes.removeAll(keepingCapacity: true)
         entries.removeAll(keepingCapacity: true)
         state.withLock { state in
-            if state.receiver != nil { state.spare = (bytes, entries) }
+            // What a burst has made large is not kept.
+            if state.receiver != nil, bytes.capacity <= Self.spareLimit { state.spare = (bytes, entries) }
         }
     }
 }
