@@ -227,7 +227,11 @@ extension ConnectionIDRegistry {
     /// Adds an ID that was learnt from a packet which came by ``find(at:)`` and which the connection could decrypt.
     /// The connection moves to the packet's address, and the ID becomes the address's latest.
     ///
-    /// - Parameter sequence: The ID's sequence number if it is known; ``add(_:to:sequence:)`` can give it later.
+    /// - Parameters:
+    ///   - id: The ID that the packet named.
+    ///   - address: Where the packet came from.
+    ///   - connection: The connection that could decrypt it.
+    ///   - sequence: The ID's sequence number if it is known; ``add(_:to:sequence:)`` can give it later.
     /// - Returns: `false`, and nothing changes, in the cases of ``add(_:to:sequence:)``.
     @discardableResult
     public mutating func addByFallback(

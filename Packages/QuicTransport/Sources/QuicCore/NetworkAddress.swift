@@ -38,14 +38,21 @@ public struct NetworkAddress: Sendable, Hashable {
 
     /// An IPv6 address from its eight 16-bit groups' two halves, each a big-endian number.
     ///
-    /// - Parameter scope: The interface index of a link-local address, else 0.
+    /// - Parameters:
+    ///   - high: The first four groups.
+    ///   - low: The last four groups.
+    ///   - scope: The interface index of a link-local address, else 0.
+    ///   - port: The UDP port.
     public static func ip6(high: UInt64, low: UInt64, scope: UInt32 = 0, port: UInt16) -> NetworkAddress {
         NetworkAddress(family: .ip6, high: high, low: low, scope: scope, port: port)
     }
 
     /// An address from the bytes of an IP address in network order.
     ///
-    /// - Parameter scope: The interface index of a link-local IPv6 address; ignored for IPv4.
+    /// - Parameters:
+    ///   - ipBytes: The address's 4 or 16 bytes.
+    ///   - port: The UDP port.
+    ///   - scope: The interface index of a link-local IPv6 address; ignored for IPv4.
     /// - Returns: `nil` unless there are 4 or 16 bytes.
     public init?(ipBytes: some Collection<UInt8>, port: UInt16, scope: UInt32 = 0) {
         var high: UInt64 = 0

@@ -32,6 +32,7 @@ extension QuicError {
     ///   - isApplication: Whether it is an application's code.
     ///   - byPeer: Whether the peer closed.
     ///   - reason: The text that came with it.
+    ///   - cause: What led to it, if that is another error.
     public static func connectionClosed(
         code: UInt64,
         isApplication: Bool,
@@ -87,6 +88,7 @@ extension QuicError {
     ///   - code: The transport's code.
     ///   - byPeer: Whether the peer sent it.
     ///   - reason: The text that came with it.
+    ///   - cause: What led to it, if that is another error.
     public static func transportClose(
         _ code: QuicErrorCode,
         byPeer: Bool,
