@@ -254,6 +254,16 @@ extension QuicConfiguration {
         /// connections some throughput. Other programs of the same user can join the port then: the system allows it.
         public var loops = 1
 
+        /// Whether dials leave from a listener's socket where one reaches the address. On: peers see the address that others
+        /// can reach then, which observed addresses and hole punching live by. When off, all dials leave from the shared
+        /// socket of their address family, and nobody learns the listener's port from a dial.
+        public var reusesListeningSocket = true
+
+        /// The UDP port that dials leave from where no listener's socket is used; 0, the default, takes a free one. It is
+        /// taken with the first such dial, on all interfaces, once for IPv4 and once for IPv6. A dial fails while the port is
+        /// in use, by a listener of this transport too.
+        public var dialPort: UInt16 = 0
+
         /// Makes the default settings.
         public init() {}
     }

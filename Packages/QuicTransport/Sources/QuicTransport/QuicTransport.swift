@@ -16,8 +16,8 @@ public import QuicCore
 /// ```
 ///
 /// Dials leave from a listening socket where one fits, which makes the peer see the address that others can reach,
-/// else from one shared socket for each address family. Safe to use from any
-/// task.
+/// else, or with `QuicConfiguration.UDP.reusesListeningSocket` switched off, from one shared socket for each address family.
+/// Safe to use from any task.
 public final class QuicTransport: Transport {
     /// This side's peer ID.
     public let localPeer: PeerID

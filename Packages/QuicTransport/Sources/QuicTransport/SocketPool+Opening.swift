@@ -42,9 +42,13 @@ private struct SharedPort: Sendable {
 }
 
 extension SocketPool {
-    /// Opens a socket with its driver, for dials, and starts it.
-    func open(_ address: NetworkAddress) -> EventLoopFuture<NIOLoopBound<EndpointDriver>> {
-        bind(address, 0, of: SharedPort(loops: 1, configuration), on: group.next()).map { bound in
+    /// Opens a socket with its driver, for dials to addresses of one family, and starts it.
+    func openForDialing(_ family: NetworkAddress.Family) -> EventLoopFuture<NIOLoopBound<EndpointDriver>> {
+        let port = configuration.udp.dialPort
+        let any: NetworkAddress = family == .ip4 ? .ip4(0, 0, 0, 0, port: port) : .ip6(high: 0, low: 0, port: port)
+        // The one for IPv6 leaves the port of the same number to the one for IPv4.
+        let shared = SharedPort(loops: 1, configuration)
+        return bind(any, 0, of: shared, ipv6Only: family == .ip6, on: group.next()).map { bound in
             bound.value.start()
             return bound
         }
@@ -84,10 +88,12 @@ extension SocketPool {
         _ address: NetworkAddress,
         _ number: Int,
         of port: SharedPort,
+        ipv6Only: Bool = false,
         on eventLoop: any EventLoop
     ) -> EventLoopFuture<NIOLoopBound<EndpointDriver>> {
         var options = UDPSocketOptions(configuration.udp)
         options.portSharing = port.sharing(number)
+        options.ipv6Only = ipv6Only
         let ready = qlogs?.prepare(on: eventLoop) ?? eventLoop.makeSucceededVoidFuture()
         return ready.flatMap { [configuration, tls, metrics, budget, qlogs, options] in
             UDPEndpoint.bind(to: address, options: options, on: eventLoop).flatMapThrowing { socket in

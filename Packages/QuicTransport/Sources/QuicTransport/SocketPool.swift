@@ -110,15 +110,17 @@ final class SocketPool: Sendable {
 
     // MARK: dialing
 
-    func dial(_ remote: NetworkAddress, expecting expected: PeerID?) async throws(QuicError) -> QuicConnection {
+    func dial(_ address: NetworkAddress, expecting expected: PeerID?) async throws(QuicError) -> QuicConnection {
         try checkOpen()
+        // IPv4 goes through a socket of IPv4, however it is written.
+        let remote = address.unmapped
         let endpoint: NIOLoopBound<EndpointDriver>
         do {
             endpoint = try await socket(for: remote).get()
         } catch let error as QuicError {
             throw error
         } catch {
-            throw QuicError(.dial, "no socket could be opened to dial \(remote): \(error)", cause: error)
+            throw .noDialSocket(for: remote, port: configuration.udp.dialPort, error)
         }
         let eventLoop = endpoint.eventLoop
         let attempt = DialAttempt()
@@ -161,12 +163,13 @@ final class SocketPool: Sendable {
         }
     }
 
-    /// The listening socket that reaches an address, else the shared one of its family.
+    /// The listening socket that reaches an address, if it is to be used; else the shared one of its family.
     private func socket(for remote: NetworkAddress) -> EventLoopFuture<NIOLoopBound<EndpointDriver>> {
         let (ready, promise) = state.withLock {
             state -> (EventLoopFuture<NIOLoopBound<EndpointDriver>>, EventLoopPromise<NIOLoopBound<EndpointDriver>>?) in
             if state.isClosed { return (group.any().makeFailedFuture(QuicError.transportClosed), nil) }
-            if let index = state.listening.firstIndex(where: { $0.address.reaches(remote) }),
+            if configuration.udp.reusesListeningSocket,
+                let index = state.listening.firstIndex(where: { $0.address.reaches(remote) }),
                 let loop = state.listening[index].takeLoop()
             {
                 return (loop.eventLoop.makeSucceededFuture(loop), nil)
@@ -177,8 +180,7 @@ final class SocketPool: Sendable {
             return (promise.futureResult, promise)
         }
         if let promise {
-            let any: NetworkAddress = remote.family == .ip4 ? .ip4(0, 0, 0, 0, port: 0) : .ip6(high: 0, low: 0, port: 0)
-            let opened = open(any)
+            let opened = openForDialing(remote.family)
             opened.flatMapThrowing { [weak self] bound in
                 // The transport may have been closed while the socket was being opened.
                 guard let self, !self.state.withLock({ $0.isClosed }) else {
@@ -310,6 +312,15 @@ extension UDPSocketOptions {
 
 extension QuicError {
     static var transportClosed: QuicError { .state("the transport is closed", attempted: "dial or listen") }
+
+    fileprivate static func noDialSocket(
+        for remote: NetworkAddress,
+        port: UInt16,
+        _ cause: any Error
+    ) -> QuicError {
+        let advice = port == 0 ? "" : "; udp.dialPort is \(port), choose another one, or 0 for a free one"
+        return QuicError(.dial, "no socket could be opened to dial \(remote): \(cause)\(advice)", cause: cause)
+    }
 
     static var dialCancelled: QuicError { QuicError(.cancelled, "the task that dialed was cancelled") }
 }
