@@ -73,26 +73,8 @@ public final class QuicStream: MuxedStream {
         mailbox.reset(code: code.rawValue)
     }
 
-    /// Byte counters as they are now.
+    /// Byte counters and the timeline as they are now. Nothing is collected in the background: ask when you want to know.
     public var statistics: QuicStreamStatistics {
-        let counters = mailbox.counters
-        return QuicStreamStatistics(
-            bytesReceived: counters.received,
-            bytesUnread: counters.unread,
-            bytesWritten: counters.written,
-            bytesUnacknowledged: counters.unacknowledged
-        )
+        mailbox.statistics
     }
-}
-
-/// Byte counters of one stream.
-public struct QuicStreamStatistics: Sendable, Hashable {
-    /// Bytes that arrived in order.
-    public var bytesReceived: Int
-    /// Bytes that arrived and were not read.
-    public var bytesUnread: Int
-    /// Bytes that were written.
-    public var bytesWritten: Int
-    /// Bytes that were written and not acknowledged by the peer: what the stream holds in memory.
-    public var bytesUnacknowledged: Int
 }

@@ -319,8 +319,8 @@ private actor FakeLoop {
             try await a.closeWrite()
             try await group.waitForAll()
         }
-        #expect(read.withLock { $0 } == a.counters.written)
-        #expect(b.counters.received == a.counters.written)
+        #expect(read.withLock { $0 } == a.statistics.bytesWritten)
+        #expect(b.statistics.bytesReceived == a.statistics.bytesWritten)
     }
 
     @Test func aResetMeetsConcurrentUse() async throws {

@@ -197,7 +197,7 @@ import Testing
         mailbox.freed(bytes: 1)
         try await written
         #expect(bench.take().bytes.count == 500)
-        #expect(mailbox.counters.unacknowledged == 900)
+        #expect(mailbox.statistics.bytesUnacknowledged == 900)
         #expect(bench.timers.pending == 0)
     }
 

@@ -60,6 +60,8 @@ final class MailboxBench: Sendable {
     let timers = FakeTimers()
     let mailbox: StreamMailbox
     private let wakeCount: WakeCount
+    /// What the mailbox takes for the time, in nanoseconds.
+    let time: Shared<UInt64>
 
     final class WakeCount: Sendable {
         let value = Atomic<Int>(0)
@@ -68,9 +70,12 @@ final class MailboxBench: Sendable {
     init(window: Int = 1000, highWater: Int = 1000, lowWater: Int = 400) {
         let count = WakeCount()
         wakeCount = count
+        let time = Shared<UInt64>(1)
+        self.time = time
         mailbox = StreamMailbox(
             limits: .init(window: window, highWater: highWater, lowWater: lowWater),
             pool: SendChunkPool(),
+            clock: { time.withLock { $0 } },
             scheduleTimeout: timers.schedule,
             wakeLoop: { _ in count.value.add(1, ordering: .relaxed) }
         )

@@ -6,17 +6,26 @@ extension StreamMailbox {
     /// Bytes arrived in order, and with `fin` the end of the stream. The array is kept, not copied.
     func deliver(_ chunk: consuming [UInt8], fin: Bool) {
         let chunk = chunk
-        perform { state, actions in actions.reads = state.inbound.deliver(chunk, fin: fin) }
+        perform { state, actions in
+            if state.times.firstReceived == 0, !chunk.isEmpty { state.times.firstReceived = clock() }
+            actions.reads = state.inbound.deliver(chunk, fin: fin)
+        }
     }
 
     /// The peer reset its sending half.
     func peerReset(code: UInt64) {
-        perform { state, actions in actions.reads = state.inbound.fail(.streamReset(code: code, byPeer: true)) }
+        perform { state, actions in
+            if state.inbound.isOpen { state.times.noteReset(at: clock(), code: code, byPeer: true) }
+            actions.reads = state.inbound.fail(.streamReset(code: code, byPeer: true))
+        }
     }
 
     /// The peer wants no more bytes (the library has answered with a reset). Reading goes on.
     func peerStopped(code: UInt64) {
-        perform { state, actions in actions.resume(all: state.outbound.fail(.streamReset(code: code, byPeer: true))) }
+        perform { state, actions in
+            if state.outbound.canBeReset { state.times.noteReset(at: clock(), code: code, byPeer: true) }
+            actions.resume(all: state.outbound.fail(.streamReset(code: code, byPeer: true)))
+        }
     }
 
     /// The peer acknowledged bytes.
@@ -30,6 +39,7 @@ extension StreamMailbox {
     /// read.
     func streamClosed() {
         perform { state, actions in
+            state.times.closed = clock()
             actions.reads = state.inbound.fail(.closedForReading)
             actions.resume(all: state.outbound.fail(.closedForWriting))
         }
@@ -39,6 +49,7 @@ extension StreamMailbox {
     func connectionFailed(_ error: QuicError) {
         perform { state, actions in
             state.isDetached = true
+            state.times.closed = clock()
             actions.reads = state.inbound.fail(error)
             actions.resume(all: state.outbound.fail(error))
         }
@@ -51,7 +62,9 @@ extension StreamMailbox {
         state.withLock { state in
             state.isWakeOutstanding = false
             var orders = StreamOrders(credit: state.inbound.takeCredit(), reset: state.reset, stop: state.stop)
+            let before = segments.count
             orders.isEnd = state.outbound.take(into: &segments)
+            if state.times.firstSent == 0, segments.count > before { state.times.firstSent = clock() }
             state.reset = nil
             state.stop = nil
             return orders

@@ -40,6 +40,7 @@ final class StreamMailbox: Sendable {
         var nextID: UInt64 = 0
         /// Writers whose deadline passed while they were running.
         var expiredWriters: Set<UInt64> = []
+        var times: StreamTimes
 
         mutating func makeID() -> UInt64 {
             nextID += 1
@@ -74,15 +75,18 @@ final class StreamMailbox: Sendable {
     let state: Mutex<State>
     private let wakeLoop: @Sendable (StreamMailbox) -> Void
     private let scheduleTimeout: ScheduleTimeout
+    let clock: StreamTimes.Clock
 
     /// - Parameters:
     ///   - pool: Where send memory comes from.
+    ///   - clock: Tells when what happens, in nanoseconds.
     ///   - scheduleTimeout: Arms the timers of operations that have a deadline.
     ///   - wakeLoop: Makes the loop call ``takeOutbound(into:)`` soon. Called from any thread, the loop's own included,
     ///     and also after ``streamClosed()``: what is read then still gives credit back to the connection.
     init(
         limits: Limits,
         pool: SendChunkPool,
+        clock: @escaping StreamTimes.Clock = StreamTimes.loopClock,
         scheduleTimeout: @escaping ScheduleTimeout,
         wakeLoop: @escaping @Sendable (StreamMailbox) -> Void
     ) {
@@ -93,9 +97,11 @@ final class StreamMailbox: Sendable {
                     highWater: limits.receiveHighWater,
                     lowWater: limits.receiveLowWater
                 ),
-                outbound: OutboundHalf(highWater: limits.highWater, lowWater: limits.lowWater, pool: pool)
+                outbound: OutboundHalf(highWater: limits.highWater, lowWater: limits.lowWater, pool: pool),
+                times: StreamTimes(opened: clock())
             )
         )
+        self.clock = clock
         self.scheduleTimeout = scheduleTimeout
         self.wakeLoop = wakeLoop
     }
@@ -116,14 +122,15 @@ final class StreamMailbox: Sendable {
         for (writer, error) in actions.writers { writer.resume(returning: error) }
     }
 
-    /// Byte counters as they are now.
-    var counters: StreamCounters {
+    /// What the stream has carried by now, and when.
+    var statistics: QuicStreamStatistics {
         state.withLock { state in
-            StreamCounters(
-                received: state.inbound.totalReceived,
-                unread: state.inbound.buffered,
-                written: state.outbound.totalWritten,
-                unacknowledged: state.outbound.outstanding
+            QuicStreamStatistics(
+                bytesReceived: state.inbound.totalReceived,
+                bytesUnread: state.inbound.buffered,
+                bytesWritten: state.outbound.totalWritten,
+                bytesUnacknowledged: state.outbound.outstanding,
+                timeline: QuicStreamTimeline(state.times)
             )
         }
     }
@@ -326,6 +333,9 @@ final class StreamMailbox: Sendable {
     func reset(code: UInt64) {
         perform { state, actions in
             let error = QuicError.streamReset(code: code, byPeer: false)
+            if state.outbound.canBeReset || state.inbound.isOpen {
+                state.times.noteReset(at: clock(), code: code, byPeer: false)
+            }
             if state.outbound.canBeReset {
                 actions.resume(all: state.outbound.fail(error))
                 state.reset = code
@@ -340,6 +350,7 @@ final class StreamMailbox: Sendable {
     func abandon(code: UInt64) {
         perform { state, actions in
             if state.outbound.isOpen {
+                state.times.noteReset(at: clock(), code: code, byPeer: false)
                 actions.resume(all: state.outbound.fail(.streamReset(code: code, byPeer: false)))
                 state.reset = code
             }

@@ -18,15 +18,3 @@ struct StreamOrders: Sendable, Equatable {
     /// Ask the peer to stop sending, with this code.
     var stop: UInt64?
 }
-
-/// Byte counters of one stream.
-struct StreamCounters: Sendable, Equatable {
-    /// Bytes that arrived in order.
-    var received = 0
-    /// Bytes that arrived and wait for a reader.
-    var unread = 0
-    /// Bytes accepted by writes.
-    var written = 0
-    /// Bytes accepted by writes and not acknowledged by the peer.
-    var unacknowledged = 0
-}
