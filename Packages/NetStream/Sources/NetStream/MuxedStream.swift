@@ -64,4 +64,13 @@ public protocol MuxedStream: AnyObject, Sendable {
 
     /// Breaks both halves at once. Never fails; does nothing on a stream that is already over.
     func reset(code: StreamErrorCode)
+
+    /// Tells the transport which protocol is spoken on the stream, so that it can say so when it lists its streams. `nil`
+    /// when that is not known any more. A stream that wraps another one passes it on.
+    func note(protocolID: String?)
+}
+
+extension MuxedStream {
+    /// Forgotten at once: for transports that list no streams.
+    public func note(protocolID: String?) {}
 }

@@ -60,6 +60,7 @@ public final class NetStream: Sendable {
         self.muxed = muxed
         self.connection = connection
         shared = Mutex(Shared(protocolID: protocolID, onRelease: onRelease))
+        if protocolID != nil { muxed.note(protocolID: protocolID) }
     }
 
     // MARK: What it is
@@ -79,10 +80,13 @@ public final class NetStream: Sendable {
     /// Whether at least one half still works.
     public var isOperational: Bool { state.isOperational }
 
-    /// The protocol spoken on the stream, once it is known.
+    /// The protocol spoken on the stream, once it is known. The muxed stream is told of it.
     public var protocolID: String? {
         get { shared.withLock { $0.protocolID } }
-        set { shared.withLock { $0.protocolID = newValue } }
+        set {
+            shared.withLock { $0.protocolID = newValue }
+            muxed.note(protocolID: newValue)
+        }
     }
 
     // MARK: Life

@@ -73,6 +73,12 @@ public final class QuicStream: MuxedStream {
         mailbox.reset(code: code.rawValue)
     }
 
+    /// The protocol spoken on the stream, if the layer above has told; ``QuicConnection/activeStreams()`` names it too.
+    public var protocolID: String? { mailbox.protocolID }
+
+    /// Notes which protocol is spoken on the stream; `NetStream` calls it.
+    public func note(protocolID: String?) { mailbox.note(protocolID: protocolID) }
+
     /// Byte counters and the timeline as they are now. Nothing is collected in the background: ask when you want to know.
     public var statistics: QuicStreamStatistics {
         mailbox.statistics

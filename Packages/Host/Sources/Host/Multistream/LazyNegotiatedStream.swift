@@ -102,6 +102,8 @@ final class LazyNegotiatedStream: MuxedStream {
         base.reset(code: code)
     }
 
+    func note(protocolID: String?) { base.note(protocolID: protocolID) }
+
     func read(upTo maxLength: Int) async throws -> [UInt8]? {
         if !state.withLock({ $0.isAgreed }) {
             // A writer that has begun may be held up until somebody reads, so it is not waited for.

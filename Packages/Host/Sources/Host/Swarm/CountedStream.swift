@@ -35,4 +35,5 @@ final class CountedStream: MuxedStream {
     func closeRead() async throws { try await base.closeRead() }
     func close() async throws { try await base.close() }
     func reset(code: StreamErrorCode) { base.reset(code: code) }
+    func note(protocolID: String?) { base.note(protocolID: protocolID) }
 }

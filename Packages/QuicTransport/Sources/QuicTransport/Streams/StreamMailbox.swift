@@ -41,6 +41,8 @@ final class StreamMailbox: Sendable {
         /// Writers whose deadline passed while they were running.
         var expiredWriters: Set<UInt64> = []
         var times: StreamTimes
+        /// What the layers above say is spoken on the stream.
+        var protocolID: String?
 
         mutating func makeID() -> UInt64 {
             nextID += 1
@@ -134,6 +136,11 @@ final class StreamMailbox: Sendable {
             )
         }
     }
+
+    /// The protocol that was noted last.
+    var protocolID: String? { state.withLock { $0.protocolID } }
+
+    func note(protocolID: String?) { state.withLock { $0.protocolID = protocolID } }
 
     /// Whether the sending half was ended and the peer has not got all of it, as far as is known. The end itself counts where
     /// the stream is over for the transport once that is acknowledged: when the receiving half is over too.
