@@ -41,7 +41,7 @@ extension ConnectionCore {
     /// Says what became of validations, and whether the connection has moved.
     func reportPathOutcomes(arrivedAt local: NetworkAddress? = nil) {
         guard !pathOutcomes.isEmpty else { return }
-        var current = libraryPath()
+        var current = path(read: lp2p_conn_current_path, else: path)
         // The socket that was left, or that the connection did not come to, is of no concern any more.
         openLocals.removeAll { $0 != current.local }
         if current.local.port == path.local.port, current.local.isUnspecified { current.local = path.local }
@@ -55,16 +55,28 @@ extension ConnectionCore {
         pathOutcomes.removeAll(keepingCapacity: true)
     }
 
-    /// The path that the library uses.
-    private func libraryPath() -> NetworkPath {
+    /// The path that the packet which was written last is for.
+    func lastWrittenPath() -> (remote: NetworkAddress, local: NetworkAddress) {
+        let written = path(read: lp2p_conn_last_path, else: NetworkPath(local: lastLocal, remote: lastRemote))
+        return (written.remote, written.local)
+    }
+
+    /// A path out of the library's memory, each end as in `known` where the library does not say it.
+    private func path(
+        read: (
+            OpaquePointer?, UnsafeMutablePointer<UnsafeRawPointer?>?, UnsafeMutablePointer<UInt32>?,
+            UnsafeMutablePointer<UnsafeRawPointer?>?, UnsafeMutablePointer<UInt32>?
+        ) -> Void,
+        else known: NetworkPath
+    ) -> NetworkPath {
         var local: UnsafeRawPointer?
         var localLength: UInt32 = 0
         var remote: UnsafeRawPointer?
         var remoteLength: UInt32 = 0
-        lp2p_conn_current_path(pointer, &local, &localLength, &remote, &remoteLength)
+        read(pointer, &local, &localLength, &remote, &remoteLength)
         return NetworkPath(
-            local: Self.address(local, localLength) ?? path.local,
-            remote: Self.address(remote, remoteLength) ?? path.remote
+            local: Self.address(local, localLength) ?? known.local,
+            remote: Self.address(remote, remoteLength) ?? known.remote
         )
     }
 

@@ -34,7 +34,7 @@ extension ConnectionCore {
                 localLength,
                 remote,
                 remoteLength,
-                datagram.baseAddress?.assumingMemoryBound(to: UInt8.self),
+                datagram.octets,
                 datagram.count,
                 ecn,
                 now

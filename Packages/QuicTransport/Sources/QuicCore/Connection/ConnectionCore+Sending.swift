@@ -154,22 +154,6 @@ extension ConnectionCore {
         return batch
     }
 
-    func lastWrittenPath() -> (remote: NetworkAddress, local: NetworkAddress) {
-        var local: UnsafeRawPointer?
-        var localLength: UInt32 = 0
-        var remote: UnsafeRawPointer?
-        var remoteLength: UInt32 = 0
-        lp2p_conn_last_path(pointer, &local, &localLength, &remote, &remoteLength)
-        // Almost always the path of the last datagram: compare before converting.
-        let remoteAddress = NetworkAddress(
-            sockaddr: UnsafeRawBufferPointer(start: remote, count: remote == nil ? 0 : Int(remoteLength))
-        )
-        let localAddress = NetworkAddress(
-            sockaddr: UnsafeRawBufferPointer(start: local, count: local == nil ? 0 : Int(localLength))
-        )
-        return (remoteAddress ?? lastRemote, localAddress ?? lastLocal)
-    }
-
     // MARK: one packet
 
     /// Writes one packet: with the next unreliable datagram if one waits, else filled from the streams in turn.

@@ -11,8 +11,7 @@ extension EndpointCore {
         now: UInt64
     ) -> Outcome {
         var request = lp2p_accept()
-        let bytes = datagram.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard lp2p_accept_initial(bytes, datagram.count, &request) == LP2P_OK else { return drop(.unrouted) }
+        guard lp2p_accept_initial(datagram.octets, datagram.count, &request) == LP2P_OK else { return drop(.unrouted) }
         let proof = tokens.proof(in: request, from: remote, now: now)
         // RFC 9000 §7.2. The library looks only where there is no token, and any bytes may stand there.
         if case .retry = proof {} else if request.dcid.length < 8 { return drop(.malformed) }
@@ -127,8 +126,7 @@ extension EndpointCore {
         now: UInt64
     ) -> Outcome {
         guard group.takeReply(now: now) else { return drop(.rationed) }
-        let bytes = datagram.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard lp2p_initial_is_intact(bytes, datagram.count) != 0 else { return drop(.malformed) }
+        guard lp2p_initial_is_intact(datagram.octets, datagram.count) != 0 else { return drop(.malformed) }
         var packet = [UInt8](repeating: 0, count: 256)
         let length = packet.withUnsafeMutableBufferPointer {
             lp2p_write_refusal($0.baseAddress, $0.count, &request, code.rawValue)
