@@ -38,7 +38,11 @@ _GUARD = "of these, frame guard"
 _GUARD_LIMIT = 0.02
 """How much of all instructions of a bulk transfer the frame guard may take. No kernel and no system call is in the sum, so
 its share of a real transfer is smaller."""
-_GUARD_FUNCTIONS = re.compile(r"^(on_decrypt|on_encrypt|lp2p_(frame_guard|ack_log|receive_window)_\w+|inspect_\w+|note_acked|spend|mark_seen)$")
+_GUARD_FUNCTIONS = re.compile(
+    r"^(on_decrypt|on_encrypt|lp2p_(frame_guard|ack_log|receive_window)_\w+|inspect_\w+|note_acked|spend|mark_seen"
+    r"|take_varint|skip|skip_varints|left|permitted_spaces|bucket_init|fail|malformed|forbidden"
+    r"|word|mask|end_of_word|count_missing|mark|advance)$"
+)
 _FUNCTION = re.compile(r"^fn=(\(\d+\))(?: (.*))?$")
 _OBJECT = re.compile(r"^ob=(\(\d+\))(?: (.*))?$")
 _COST = re.compile(r"^(?:0x[0-9a-f]+|[+-]?\d+|\*)(?: (?:0x[0-9a-f]+|[+-]?\d+|\*))* (\d+)$")

@@ -12,6 +12,8 @@ public struct QuicTransportStatistics: Sendable, Hashable {
     public var active = 0
     /// Inbound connections whose handshake is not finished.
     public var pending = 0
+    /// Connection IDs by which these connections are found now.
+    public var connectionIDs = 0
     /// Version Negotiation packets sent.
     public var versionNegotiations: UInt64 = 0
     /// Retry packets sent, which ask clients to prove their address.
@@ -52,6 +54,7 @@ public struct QuicTransportStatistics: Sendable, Hashable {
         dialed += other.dialed
         active += other.active
         pending += other.pending
+        connectionIDs += other.connectionIDs
         versionNegotiations += other.versionNegotiations
         retries += other.retries
         validatedByToken += other.validatedByToken
@@ -74,6 +77,7 @@ extension EndpointDriver {
     /// Everything that is counted on this socket.
     var counts: QuicTransportStatistics {
         let routing = core.statistics
+        let registry = core.registry.statistics
         let socket = socketStatistics
         return QuicTransportStatistics(
             accepted: routing.accepted,
@@ -81,13 +85,14 @@ extension EndpointDriver {
             dialed: routing.dialed,
             active: connectionCount,
             pending: core.halfOpenCount,
+            connectionIDs: registry.totalIDs,
             versionNegotiations: routing.versionNegotiations,
             retries: routing.retries,
             validatedByToken: routing.validatedByToken,
             invalidTokens: routing.invalidTokens,
             statelessResets: routing.statelessResets,
             statelessResetsReceived: routing.statelessResetsReceived,
-            fallbackRoutings: core.registry.statistics.fallbackRoutings,
+            fallbackRoutings: registry.fallbackRoutings,
             passedBetweenLoops: passing.passedOn,
             lostBetweenLoops: passing.lost,
             invalidPackets: routing.malformed + UInt64(socket.emptyDatagrams + socket.unreadableDatagrams),

@@ -9,6 +9,8 @@ public struct ProcessUsage: Sendable, Hashable {
     public var threads: Int
     /// Resident memory in bytes.
     public var resident: Int
+    /// Bytes of the heap that are allocated and not freed, exactly.
+    public var heap: Int
 
     /// What it uses now. Memory that the allocator keeps for itself is given back first, so that it does not count.
     public static func now() -> ProcessUsage {
@@ -16,7 +18,8 @@ public struct ProcessUsage: Sendable, Hashable {
         return ProcessUsage(
             descriptors: entries("/proc/self/fd"),
             threads: entries("/proc/self/task"),
-            resident: residentBytes()
+            resident: residentBytes(),
+            heap: torture_heap_in_use()
         )
     }
 

@@ -2,75 +2,123 @@ import QuicCore
 import TortureSupport
 import UDPProxy
 
-/// What finding a connection by its ID costs, from 10 connections to 100,000.
+/// What every operation of the connection-ID registry costs, from 10 connections to 100,000, each at an address of its
+/// own and all at one. Fails when an operation's cost grows with the number of connections: caches that become too small
+/// make it some times as long, a search would make it thousands of times as long.
 enum Registry {
     /// IDs of each connection: what a peer usually holds.
     private static let idsEach = 4
-    private static let lookups = 1_000_000
+    private static let counts = [10, 100, 1000, 10_000, 100_000]
+    /// How often each operation is measured in one round.
+    private static let runs = 50_000
+    /// The most that an operation may become slower by between the first count and the last.
+    private static let allowed = 30.0
 
     static func print() throws {
-        var rows = [["connections", "IDs", "find, ns", "find of an unknown ID, ns", "to the first row"]]
-        var first: Double?
-        for connections in [10, 100, 1000, 10_000, 100_000] {
-            var generator = SeededGenerator(seed: UInt64(connections))
-            var registry = ConnectionIDRegistry<Int>()
-            var ids: [ConnectionID] = []
-            for connection in 0..<connections {
-                let address = NetworkAddress.ip4(
-                    10,
-                    UInt8(connection >> 16),
-                    UInt8(connection >> 8 & 255),
-                    UInt8(connection & 255),
-                    port: 4001
-                )
+        for isShared in [false, true] {
+            Swift.print(isShared ? "\nall connections at one address" : "each connection at an address of its own")
+            var costs: [[Double]] = []
+            for count in counts {
+                var populated = try Populated(count, isShared: isShared)
+                // The least of the rounds: what other programs disturbed least.
+                var best = [Double](repeating: .infinity, count: Populated.operations.count)
+                for _ in 0..<(count < 10_000 ? 50 : 5) { best = zip(best, try populated.measure(runs)).map(min) }
+                costs.append(best)
+            }
+            let growth = Populated.operations.indices.map { costs[costs.count - 1][$0] / costs[0][$0] }
+            var rows = [["connections"] + Populated.operations.map { "\($0), ns" }]
+            for (count, cost) in zip(counts, costs) { rows.append(["\(count)"] + cost.map { fixed($0, 0) }) }
+            rows.append(["last to first"] + growth.map { fixed($0, 1) + " ×" })
+            printTable(rows)
+            for (operation, growth) in zip(Populated.operations, growth) where growth > allowed {
+                throw Failed("\(operation) costs \(fixed(growth, 1)) times as much with the most connections")
+            }
+        }
+    }
+
+    /// A registry with connections in it, and what is needed to ask it for any of them.
+    private struct Populated {
+        static let operations = [
+            "find", "find unknown", "find at address", "add", "remove ID", "move", "retire", "register and promote",
+            "remove connection",
+        ]
+
+        var registry = ConnectionIDRegistry<Int>()
+        var ids: [ConnectionID] = []
+        var generator: SeededGenerator
+        let count: Int
+        let isShared: Bool
+
+        init(_ count: Int, isShared: Bool) throws {
+            self.count = count
+            self.isShared = isShared
+            generator = SeededGenerator(seed: UInt64(count))
+            for connection in 0..<count {
                 for sequence in 0..<idsEach {
-                    let id = try makeID(&generator)
+                    let id = try makeID()
                     let isAccepted =
                         sequence == 0
-                        ? registry.register(id, for: connection, at: address, sequence: 0)
+                        ? registry.register(id, for: connection, at: address(connection), sequence: 0)
                         : registry.add(id, to: connection, sequence: UInt64(sequence))
                     guard isAccepted else { throw Failed("the registry refused an ID") }
                     ids.append(id)
                 }
             }
-            let known = try measure(
-                &registry,
-                (0..<65_536).map { _ in ids.randomElement(using: &generator) ?? .empty },
-                isKnown: true
-            )
-            let unknown = try measure(&registry, try (0..<65_536).map { _ in try makeID(&generator) }, isKnown: false)
-            first = first ?? known
-            rows.append([
-                "\(connections)", "\(ids.count)", fixed(known, 1), fixed(unknown, 1),
-                fixed(known / (first ?? known)) + " ×",
-            ])
         }
-        printTable(rows)
-    }
 
-    private static func makeID(_ generator: inout SeededGenerator) throws -> ConnectionID {
-        let bytes = (0..<8).map { _ in UInt8.random(in: 0...255, using: &generator) }
-        guard let id = ConnectionID(bytes) else { throw Failed("no connection ID of eight bytes") }
-        return id
-    }
+        private func address(_ connection: Int) -> NetworkAddress {
+            let number = isShared ? 0 : connection
+            return .ip4(10, UInt8(number >> 16), UInt8(number >> 8 & 255), UInt8(number & 255), port: 4001)
+        }
 
-    /// Nanoseconds of one lookup, in a random order: the least of five rounds, which other programs disturbed least.
-    private static func measure(
-        _ registry: inout ConnectionIDRegistry<Int>,
-        _ ids: [ConnectionID],
-        isKnown: Bool
-    ) throws -> Double {
-        var best = Double.infinity
-        for _ in 0..<5 {
-            var found = 0
+        private mutating func makeID() throws -> ConnectionID {
+            let bytes = (0..<8).map { _ in UInt8.random(in: 0...255, using: &generator) }
+            guard let id = ConnectionID(bytes) else { throw Failed("no connection ID of eight bytes") }
+            return id
+        }
+
+        /// Nanoseconds of each operation, in the order of ``operations``, on connections in a random order. Leaves the
+        /// registry as it was.
+        mutating func measure(_ runs: Int) throws -> [Double] {
+            let found = (0..<runs).map { _ in ids[Int.random(in: 0..<ids.count, using: &generator)] }
+            let addresses = (0..<runs).map { _ in address(Int.random(in: 0..<count, using: &generator)) }
+            let fresh = try (0..<runs).map { _ in try makeID() }
+            // What changes a connection is done to each once, and undone.
+            let changed = Array((0..<count).shuffled(using: &generator).prefix(runs))
+            let homes = changed.map(address)
+            let elsewhere = NetworkAddress.ip4(192, 0, 2, 1, port: 4001)
+            let sequence = UInt64(idsEach)
+            var costs = [
+                try time(runs) { $0.find(found[$1]) != nil },
+                try time(runs) { $0.find(fresh[$1]) == nil },
+                try time(runs) { $0.find(at: addresses[$1]) != nil },
+                try time(changed.count) { $0.add(fresh[$1], to: changed[$1], sequence: sequence) },
+                try time(changed.count) { $0.remove(fresh[$1]) != nil },
+                try time(changed.count) { $0.move(changed[$1], to: elsewhere) },
+            ]
+            _ = try time(changed.count) { $0.move(changed[$1], to: homes[$1]) }
+            _ = try time(changed.count) { $0.add(fresh[$1], to: changed[$1], sequence: sequence) }
+            costs += [
+                try time(changed.count) { $0.retire(sequences: sequence..<sequence + 1, of: changed[$1]).count == 1 },
+                try time(changed.count) {
+                    $0.registerPending(fresh[$1], for: -1 - $1, at: homes[$1]) && $0.promote(-1 - $1)
+                },
+                try time(changed.count) { $0.remove(connection: -1 - $1).count == 1 },
+            ]
+            return costs
+        }
+
+        /// Nanoseconds of one run of an operation.
+        private mutating func time(
+            _ runs: Int,
+            _ operation: (inout ConnectionIDRegistry<Int>, Int) -> Bool
+        ) throws -> Double {
+            var done = 0
             let start = ContinuousClock.now
-            for _ in 0..<(lookups / ids.count) {
-                for id in ids where registry.find(id) != nil { found += 1 }
-            }
-            let count = lookups / ids.count * ids.count
-            best = min(best, (ContinuousClock.now - start).inSeconds * 1e9 / Double(count))
-            guard found == (isKnown ? count : 0) else { throw Failed("\(found) of \(count) were found") }
+            for index in 0..<runs where operation(&registry, index) { done += 1 }
+            let time = (ContinuousClock.now - start).inSeconds * 1e9
+            guard done == runs else { throw Failed("\(done) of \(runs) operations did what they should") }
+            return time / Double(runs)
         }
-        return best
     }
 }

@@ -59,10 +59,10 @@ extension Scenario {
         }
         for index in 0..<total {
             let source = sources[index % sources.count]
-            source.send(
-                index.isMultiple(of: 50) ? genuine[index / 50] : Initials.pretended(&generator),
-                to: service.port
-            )
+            // One in fifty is what a client would send. Each round over the addresses it is others' turn, so that all of
+            // them open handshakes.
+            let isGenuine = index % 50 == index / sources.count % 50
+            source.send(isGenuine ? genuine[index / 50] : Initials.pretended(&generator), to: service.port)
             if index % 100 == 99 {
                 // The answer comes from the listener's loop, so it waits for what the loop has to do.
                 _ = await service.listener.statistics()

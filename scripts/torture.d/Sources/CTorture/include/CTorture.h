@@ -13,4 +13,7 @@ int torture_udp_open(uint32_t ip, uint16_t *port);
 /// Sends a datagram to a port of 127.0.0.1. Returns 0 or an errno.
 int torture_udp_send(int fd, const void *bytes, size_t count, uint16_t port);
 
+/// Bytes that are allocated and not freed.
+size_t torture_heap_in_use(void);
+
 #endif
