@@ -227,6 +227,7 @@ let host: [Target] = [
         // QuicCore, QuicTransport and the setting are the umbrella's alone: with them every test of a host runs on QUIC too.
         dependencies: [
             "Host", "Multiaddr", "NetStream", "NetStreamTesting", "PeerID", "QuicCore", "QuicTransport",
+            .product(name: "Metrics", package: "swift-metrics"),
             .product(name: "MetricsTestKit", package: "swift-metrics"),
         ],
         path: "Packages/Host/Tests/HostTests",
@@ -245,12 +246,12 @@ let host: [Target] = [
     .testTarget(
         name: "HostServiceTests",
         dependencies: [
-            "Host", "HostService", "Multiaddr", "NetStream", "NetStreamTesting", "PeerID",
+            "Host", "HostService", "Multiaddr", "NetStream", "NetStreamTesting", "PeerID", "QuicTransport",
             .product(name: "Logging", package: "swift-log"),
             .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
         ],
         path: "Packages/Host/Tests/HostServiceTests",
-        swiftSettings: settings
+        swiftSettings: settings + [.define("HOSTS_ON_QUIC")]
     ),
 ]
 

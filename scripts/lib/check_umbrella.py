@@ -15,6 +15,8 @@ ONLY_IN_UMBRELLA = {
     "target HostTests: needs target QuicCore",
     "target HostTests: needs target QuicTransport",
     'target HostTests: setting {"kind": {"define": {"_0": "HOSTS_ON_QUIC"}}, "tool": "swift"}',
+    "target HostServiceTests: needs target QuicTransport",
+    'target HostServiceTests: setting {"kind": {"define": {"_0": "HOSTS_ON_QUIC"}}, "tool": "swift"}',
 }
 
 

@@ -25,6 +25,8 @@ private func put(_ text: String, to descriptor: Int32) {
 /// Waits until standard input has a line or ends, on a thread of its own.
 func waitForLine() async {
     await withCheckedContinuation { continuation in
+        // Retained for the thread, which takes that over once, in readLineAndResume. Where there is no thread nobody else has
+        // the pointer, and it is taken back here: so it is released exactly once.
         let box = Unmanaged.passRetained(Waiter(continuation))
         var thread = pthread_t()
         let status = pthread_create(&thread, nil, readLineAndResume, box.toOpaque())
@@ -41,6 +43,7 @@ private final class Waiter: Sendable {
 
 private func readLineAndResume(_ box: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
     guard let box else { return nil }
+    // The pointer that waitForLine() has retained for this thread alone.
     let waiter = Unmanaged<Waiter>.fromOpaque(box).takeRetainedValue()
     _ = readLine()
     waiter.continuation.resume()

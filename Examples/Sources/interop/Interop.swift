@@ -61,12 +61,19 @@ private func listen(_ harness: Harness, _ redis: Redis, _ logger: Logger) async 
     let quic = try makeTransport(identity: key, logger: logger)
     let address = try Multiaddr.quic(host: harness.listenerIP, port: 0)
     try await withHost(identity: key, transports: [quic], listen: [address], logger: logger) { host in
-        guard let bound = host.listenAddresses.first else { throw ExampleError("the listener has no address") }
-        let published = try reachableAddress(of: bound).withPeerID(key.peerID)
+        // The first address that others can use, or loopback where there is no other.
+        guard let published = host.addresses.first(where: { !isLoopback($0) }) ?? host.addresses.first else {
+            throw ExampleError("the listener has no address")
+        }
         try await redis.publish(published.description, as: harness.addressKey)
         logger.info("listening", metadata: ["address": "\(published)"])
         try await host.run()
     }
+}
+
+private func isLoopback(_ address: Multiaddr) -> Bool {
+    let host = address.quicEndpoint.map { "\($0.host)" } ?? ""
+    return host == "::1" || host.hasPrefix("127.")
 }
 
 private func dial(_ harness: Harness, _ redis: Redis, _ logger: Logger) async throws {

@@ -8,25 +8,14 @@ extension Libp2p {
     struct Ping: AsyncParsableCommand, Sendable {
         static let configuration = CommandConfiguration(abstract: "Measure the round trip to a peer.")
 
-        @Option(help: "How many pings (default: 5).", transform: { try positive($0, "--count") })
-        var count = 5
-
-        @Option(help: "Seconds between two pings (default: 1).", transform: seconds)
-        var interval: Duration = .seconds(1)
-
+        @OptionGroup var pings: PingOptions
         @OptionGroup var dial: DialOptions
         @OptionGroup var common: CommonOptions
 
         func run() async throws {
-            try await withPeer(dial, common) { [count, interval, common] host, peer in
+            try await withPeer(dial, common) { [pings, common] host, peer in
                 let session = try await host.pingSession(with: peer)
-                var report = PingReport(peer: peer, json: common.json)
-                defer { report.finish() }
-                for number in 1...count {
-                    try report.add(await session.ping())
-                    // lint:allow(sleep) because the interval is what the user asked for
-                    if number < count { try await Task.sleep(for: interval) }
-                }
+                try await pings.run(PingReport(peer: peer, json: common.json)) { try await session.ping() }
                 await session.close()
             }
         }

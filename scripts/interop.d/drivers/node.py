@@ -28,37 +28,24 @@ import os
 import sys
 from dataclasses import dataclass, field
 
-from wire import Identify
-
-(
+# The drivers take the names of the features from here.
+from features import (
+    AGENT,
+    BIG_ECHO,
+    ECHO,
+    FEATURES,
+    HALF_CLOSE,
     HANDSHAKE,
     IDENTIFY,
-    PING,
-    ECHO,
-    BIG_ECHO,
-    HALF_CLOSE,
-    STREAMS,
-    RESET,
-    RESET_BACK,
     LARGE,
     PERF,
-    AGENT,
+    PING,
+    RESET,
+    RESET_BACK,
+    STREAMS,
     WRONG_ID,
-) = FEATURES = (
-    "handshake",
-    "identify",
-    "ping",
-    "echo",
-    "echo-1MiB",
-    "half-close",
-    "100-streams",
-    "reset",
-    "reset-back",
-    "large",
-    "perf",
-    "agent",
-    "wrong-id",
 )
+from wire import Identify
 
 OWN_STREAMS = (ECHO, BIG_ECHO, HALF_CLOSE, STREAMS, RESET, RESET_BACK, LARGE, PERF)
 """What takes streams of a protocol that is not built in."""

@@ -28,12 +28,12 @@ public final class BasicHost: Sendable {
         var phase = Phase.idle
         var listeners: [any Listener] = []
         var connections: [PeerID: [HostConnection]] = [:]
-        var connectionCount = 0
         var nextConnection: UInt64 = 0
         var turn = 0
         var dials: [DialKey: SharedDial] = [:]
         var handlers = HandlerRegistry()
         var work = HandlersAtWork()
+        var pushes = PushBudgets()
         var pingSlots: [PeerID: (semaphore: AsyncSemaphore, users: Int)] = [:]
         var backOff = DialBackOff()
         var blackHoles: BlackHoleDetector
@@ -243,10 +243,29 @@ public final class BasicHost: Sendable {
         return addresses
     }
 
-    /// The addresses listened on, with this host's `/p2p`.
+    /// The addresses listened on, with this host's `/p2p`. The unspecified address (`0.0.0.0`, `::`) stands as it is; see
+    /// ``addresses``.
     public var listenAddresses: [Multiaddr] {
         let listeners = state.withLock { $0.listeners }
         return listeners.flatMap(\.addresses).map { $0.withPeerID(peerID) }
+    }
+
+    /// Where this host is reached, as far as it knows, with its `/p2p`: the announced addresses, those listened on, with the
+    /// addresses of the machine's interfaces in place of the unspecified one, and those observed. Peers are told the same by
+    /// identify, but for loopback addresses, which only peers of this machine are told.
+    ///
+    /// The interfaces are asked anew when the last answer is some seconds old.
+    public var addresses: [Multiaddr] { advertisedAddresses.map { $0.withPeerID(peerID) } }
+
+    /// The addresses that lead to the listeners, without `/p2p`.
+    var interfaceAddresses: [Multiaddr] {
+        state.withLock { $0.listeners }.flatMap(\.interfaceAddresses)
+    }
+
+    /// What must not be dialled, without `/p2p`: it leads back here.
+    var ownAddresses: Set<Multiaddr> {
+        let listeners = state.withLock { $0.listeners }
+        return Set(listeners.flatMap { $0.addresses + $0.interfaceAddresses }.map(\.withoutPeerID))
     }
 
     /// What happens to the host from now on.

@@ -39,7 +39,7 @@ extension SQLitePeerStore {
         }
         try file.close()
         let isEmpty = tables == 0 && version == 0 && application == 0
-        guard isEmpty || (application == applicationID && version == Self.version) else {
+        guard isEmpty || (application == applicationID && 1...Self.version ~= version) else {
             throw HostError(
                 .storageFailed,
                 "\(path) is of another program, or of a newer version of this one (\(version)); name another file"
@@ -47,8 +47,20 @@ extension SQLitePeerStore {
         }
     }
 
+    /// Makes the tables, or gives those of version 1 what they lack: which addresses the program has added. There it was not
+    /// known, so all those of a peer that the program added count as such.
     static func makeTables(_ database: Database) throws {
-        guard try Int.fetchOne(database, sql: "PRAGMA user_version") != version else { return }
+        let found = try Int.fetchOne(database, sql: "PRAGMA user_version")
+        guard found != version else { return }
+        guard found != 1 else {
+            return try database.execute(
+                sql: """
+                    ALTER TABLE address ADD COLUMN added INTEGER NOT NULL DEFAULT 0;
+                    UPDATE address SET added = 1 WHERE peer IN (SELECT id FROM peer WHERE added = 1);
+                    PRAGMA user_version = \(Self.version);
+                    """
+            )
+        }
         try database.execute(
             sql: """
                 PRAGMA application_id = \(applicationID);
@@ -58,7 +70,7 @@ extension SQLitePeerStore {
                 ) WITHOUT ROWID;
                 CREATE TABLE address (
                     peer BLOB NOT NULL REFERENCES peer (id) ON DELETE CASCADE, position INTEGER NOT NULL,
-                    address BLOB NOT NULL, PRIMARY KEY (peer, position)
+                    address BLOB NOT NULL, added INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (peer, position)
                 ) WITHOUT ROWID;
                 """
         )
@@ -86,14 +98,18 @@ extension SQLitePeerStore {
         for index in peers.indices {
             let rows = try Row.fetchCursor(
                 database,
-                sql: "SELECT address FROM address WHERE peer = ? ORDER BY position LIMIT \(PeerStore.addressLimit)",
+                sql: """
+                    SELECT address, added FROM address WHERE peer = ? ORDER BY position LIMIT \(PeerStore.addressLimit)
+                    """,
                 arguments: [Data(peers[index].peer.bytes)]
             )
             while let row = try rows.next() {
-                guard let bytes = blob(row, 0), let address = try? Multiaddr(bytes: bytes) else {
+                guard let bytes = blob(row, 0), let address = try? Multiaddr(bytes: bytes), let added = integer(row, 1)
+                else {
                     skipped += 1
                     continue
                 }
+                if added == 1 { peers[index].addedAddresses.insert(address) }
                 peers[index].addresses.append(address)
             }
         }
@@ -112,8 +128,8 @@ extension SQLitePeerStore {
         )
         for (position, address) in stored.addresses.enumerated() {
             try database.execute(
-                sql: "INSERT INTO address (peer, position, address) VALUES (?, ?, ?)",
-                arguments: [id, position, Data(address.bytes)]
+                sql: "INSERT INTO address (peer, position, address, added) VALUES (?, ?, ?, ?)",
+                arguments: [id, position, Data(address.bytes), stored.addedAddresses.contains(address) ? 1 : 0]
             )
         }
     }

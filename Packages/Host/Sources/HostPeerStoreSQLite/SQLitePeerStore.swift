@@ -36,7 +36,7 @@ internal import Darwin
 /// are passed over, counted by ``skippedRows`` and told in the log.
 public actor SQLitePeerStore {
     static let applicationID = 0x6c69_6270
-    static let version = 1
+    static let version = 2
 
     private let store: PeerStore
     private let database: DatabaseQueue

@@ -57,9 +57,9 @@ import Testing
                 ALTER TABLE peer RENAME TO old; CREATE TABLE peer (id, added, seen);
                 INSERT INTO peer SELECT * FROM old WHERE id <> ?;
                 INSERT INTO peer VALUES (?, NULL, 1), (?, 1, NULL), (NULL, 1, 1), (NULL, NULL, NULL);
-                ALTER TABLE address RENAME TO older; CREATE TABLE address (peer, position, address);
+                ALTER TABLE address RENAME TO older; CREATE TABLE address (peer, position, address, added);
                 INSERT INTO address SELECT * FROM older WHERE peer <> ?;
-                INSERT INTO address SELECT id, NULL, NULL FROM peer WHERE id <> ?
+                INSERT INTO address SELECT id, NULL, NULL, NULL FROM peer WHERE id <> ?
                 """
         )
         let store = try newStore(clock)

@@ -33,6 +33,60 @@ import Testing
         try await again.close()
     }
 
+    @Test func itIsKnownAfterARestartWhatTheProgramAdded() async throws {
+        let first = try newStore(clock)
+        let disk = try await SQLitePeerStore(path: file.path, of: first)
+        first.add(["/memory/1"], for: peers[0])
+        let met = StoredPeer(peer: peers[0], addresses: ["/memory/2"], isAdded: false, age: .zero)
+        first.restore([met])
+        try await disk.save()
+        try await disk.close()
+
+        let second = try newStore(clock)
+        let again = try await SQLitePeerStore(path: file.path, of: second)
+        let stored = try #require(second.storedPeers().first)
+        #expect(stored.addresses == ["/memory/2", "/memory/1"] && stored.addedAddresses == ["/memory/1"])
+        try await again.close()
+    }
+
+    @Test func aFileOfTheFirstVersionIsTakenOver() async throws {
+        // As version 1 made it, with one peer that the program added and one that it met.
+        let tables = """
+            PRAGMA application_id = \(0x6c69_6270);
+            PRAGMA user_version = 1;
+            CREATE TABLE peer (
+                id BLOB PRIMARY KEY NOT NULL, added INTEGER NOT NULL, seen INTEGER NOT NULL
+            ) WITHOUT ROWID;
+            CREATE TABLE address (
+                peer BLOB NOT NULL REFERENCES peer (id) ON DELETE CASCADE, position INTEGER NOT NULL,
+                address BLOB NOT NULL, PRIMARY KEY (peer, position)
+            ) WITHOUT ROWID;
+            """
+        func hex(_ bytes: [UInt8]) -> String { "x'" + bytes.map { String(format: "%02x", $0) }.joined() + "'" }
+        let address: Multiaddr = "/memory/7"
+        let rows = [(peers[0], 1), (peers[1], 0)].map { peer, added in
+            """
+            INSERT INTO peer VALUES (\(hex(peer.bytes)), \(added), 100);
+            INSERT INTO address VALUES (\(hex(peer.bytes)), 0, \(hex(address.bytes)));
+            """
+        }
+        try await file.execute(tables + rows.joined())
+        for _ in 0..<2 {
+            let store = try newStore(clock)
+            let disk = try await SQLitePeerStore(path: file.path, of: store, now: { 100 })
+            #expect(await disk.skippedRows == 0)
+            let stored = store.storedPeers()
+            #expect(stored.count == 2 && stored.allSatisfy { $0.addresses == [address] })
+            #expect(stored.first { $0.peer == peers[0] }?.addedAddresses == [address])
+            #expect(stored.first { $0.peer == peers[1] }?.addedAddresses == [])
+            store.add(["/memory/8"], for: peers[2])
+            try await disk.save()
+            store.remove(peers[2])
+            try await disk.save()
+            try await disk.close()
+        }
+    }
+
     @Test func whatIsTooOldIsForgottenOnDiskToo() async throws {
         let wall = Mutex<Int64>(1_000_000)
         let now: @Sendable () -> Int64 = { wall.withLock { $0 } }

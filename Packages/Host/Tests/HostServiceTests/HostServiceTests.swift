@@ -8,6 +8,27 @@ import PeerID
 import ServiceLifecycle
 import Testing
 
+#if HOSTS_ON_QUIC
+import QuicTransport
+#endif
+
+/// What connects the hosts of a test; the umbrella has QUIC too, as with the tests of Host itself.
+enum ServiceNetwork: CaseIterable, Sendable {
+    case memory
+    #if HOSTS_ON_QUIC
+    case quic
+    #endif
+
+    var anywhere: Multiaddr {
+        switch self {
+        case .memory: "/memory/0"
+        #if HOSTS_ON_QUIC
+        case .quic: "/ip4/127.0.0.1/udp/0/quic-v1"
+        #endif
+        }
+    }
+}
+
 @Suite(.timeLimit(.minutes(1))) struct HostServiceTests {
     /// A service that lets its group shut down when it is told to.
     private struct Stopper: Service {
@@ -18,21 +39,30 @@ import Testing
         }
     }
 
-    private let network = MemoryNetwork()
+    private let memory = MemoryNetwork()
 
-    private func makeHost() throws -> BasicHost {
-        let key = PrivateKey.ed25519()
-        return try BasicHost(identity: key, transports: [MemoryTransport(identity: key, network: network)])
+    private func transport(_ network: ServiceNetwork, _ key: PrivateKey) throws -> any Transport {
+        switch network {
+        case .memory: return MemoryTransport(identity: key, network: memory)
+        #if HOSTS_ON_QUIC
+        case .quic: return try QuicTransport(identity: key)
+        #endif
+        }
     }
 
-    private func withClient(_ body: (BasicHost) async throws -> Void) async throws {
+    private func makeHost(on network: ServiceNetwork) throws -> BasicHost {
         let key = PrivateKey.ed25519()
-        let transport = MemoryTransport(identity: key, network: network)
-        try await withHost(identity: key, transports: [transport]) { try await body($0) }
+        return try BasicHost(identity: key, transports: [transport(network, key)])
     }
 
-    @Test func aGracefulShutdownOfTheGroupLetsHandlersFinish() async throws {
-        let host = try makeHost()
+    private func withClient(on network: ServiceNetwork, _ body: (BasicHost) async throws -> Void) async throws {
+        let key = PrivateKey.ed25519()
+        try await withHost(identity: key, transports: [transport(network, key)]) { try await body($0) }
+    }
+
+    @Test(arguments: ServiceNetwork.allCases)
+    func aGracefulShutdownOfTheGroupLetsHandlersFinish(_ network: ServiceNetwork) async throws {
+        let host = try makeHost(on: network)
         let (began, hasBegun) = AsyncStream.makeStream(of: Void.self)
         let (goOn, mayGoOn) = AsyncStream.makeStream(of: Void.self)
         let (stop, mayStop) = AsyncStream.makeStream(of: Void.self)
@@ -46,7 +76,7 @@ import Testing
         let group = ServiceGroup(
             configuration: .init(
                 services: [
-                    .init(service: HostService(host, listen: ["/memory/0"])),
+                    .init(service: HostService(host, listen: [network.anywhere])),
                     .init(service: Stopper(stop: stop), successTerminationBehavior: .gracefullyShutdownGroup),
                 ],
                 logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
@@ -61,7 +91,7 @@ import Testing
             }
         }
         let target = try #require(address)
-        try await withClient { client in
+        try await withClient(on: network) { client in
             let gone = client.events()
             let peer = try await client.connect(to: target)
             let stream = try await client.newStream(to: peer, protocols: ["/slow/1.0.0"])
@@ -82,14 +112,15 @@ import Testing
         try await running
     }
 
-    @Test func aShutdownBeforeEverythingIsUpIsNoFailure() async throws {
-        let host = try makeHost()
+    @Test(arguments: ServiceNetwork.allCases)
+    func aShutdownBeforeEverythingIsUpIsNoFailure(_ network: ServiceNetwork) async throws {
+        let host = try makeHost(on: network)
         let (stop, mayStop) = AsyncStream.makeStream(of: Void.self)
         mayStop.yield()
         let group = ServiceGroup(
             configuration: .init(
                 services: [
-                    .init(service: HostService(host, listen: Array(repeating: "/memory/0", count: 100))),
+                    .init(service: HostService(host, listen: Array(repeating: network.anywhere, count: 100))),
                     .init(service: Stopper(stop: stop), successTerminationBehavior: .gracefullyShutdownGroup),
                 ],
                 logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
@@ -100,10 +131,11 @@ import Testing
         #expect(error?.code == .closed)
     }
 
-    @Test func cancellationClosesTheHostAtOnce() async throws {
-        let host = try makeHost()
+    @Test(arguments: ServiceNetwork.allCases)
+    func cancellationClosesTheHostAtOnce(_ network: ServiceNetwork) async throws {
+        let host = try makeHost(on: network)
         let events = host.events()
-        let task = Task { try await HostService(host, listen: ["/memory/0"]).run() }
+        let task = Task { try await HostService(host, listen: [network.anywhere]).run() }
         for await event in events {
             if case .listening = event { break }
         }
@@ -113,8 +145,9 @@ import Testing
         #expect(error?.code == .closed)
     }
 
-    @Test func aServiceThatCannotListenFails() async throws {
-        let host = try makeHost()
+    @Test(arguments: ServiceNetwork.allCases)
+    func aServiceThatCannotListenFails(_ network: ServiceNetwork) async throws {
+        let host = try makeHost(on: network)
         let error = await #expect(throws: HostError.self) {
             try await HostService(host, listen: ["/ip4/127.0.0.1/tcp/1"]).run()
         }

@@ -85,13 +85,16 @@ import Testing
         #expect(BlackHoleDetector(nil).states.isEmpty)
     }
 
-    @Test func aHostStopsDiallingIntoABlackHole() async throws {
-        var configuration = HostConfiguration()
+    /// So few dials are enough.
+    private func soon(_ configuration: inout HostConfiguration) {
         configuration.connections.blackHoleDetection = BlackHoleDetection(window: 4, minimumSuccesses: 1)
+    }
+
+    @Test(arguments: TestNetwork.allCases)
+    func aHostStopsDiallingIntoABlackHole(_ network: TestNetwork) async throws {
         let far = try (1...9).map { try Multiaddr(parsing: "/ip4/192.0.2.\($0)/udp/1/quic-v1") }
         let near: Multiaddr = "/ip4/10.0.0.1/udp/1/quic-v1"
-        let transport = StuckTransport(failing: Set(far + [near]))
-        try await withHost(identity: .ed25519(), transports: [transport], configuration: configuration) { host in
+        try await withStuckHost(on: network, failing: Set(far + [near]), soon) { host, transport, _ in
             var events = host.events().makeAsyncIterator()
             func dial(_ address: Multiaddr) async -> HostError.Code? {
                 let peer = PrivateKey.ed25519().peerID
@@ -114,15 +117,14 @@ import Testing
         }
     }
 
-    @Test func whatACallerNamesIsDialledIntoABlackHoleButLast() async throws {
-        var configuration = HostConfiguration()
-        configuration.connections.blackHoleDetection = BlackHoleDetection(window: 4, minimumSuccesses: 1)
+    @Test(arguments: TestNetwork.allCases)
+    func whatACallerNamesIsDialledIntoABlackHoleButLast(_ network: TestNetwork) async throws {
         let failed = try (1...4).map { try Multiaddr(parsing: "/ip6/2001:db8::\($0)/udp/1/quic-v1") }
         let doubtful: Multiaddr = "/ip6/2001:db8::9/udp/1/quic-v1"
         let stored: Multiaddr = "/ip6/2001:db8::8/udp/1/quic-v1"
         let (named, near): (Multiaddr, Multiaddr) = ("/ip4/10.0.0.1/udp/1/quic-v1", "/ip4/10.0.0.2/udp/1/quic-v1")
-        let transport = StuckTransport(failing: Set(failed + [doubtful, stored, named, near]))
-        try await withHost(identity: .ed25519(), transports: [transport], configuration: configuration) { host in
+        let all = Set(failed + [doubtful, stored, named, near])
+        try await withStuckHost(on: network, failing: all, soon) { host, transport, _ in
             for address in failed { _ = await code { try await host.connect(to: address) } }
             #expect(host.snapshot().blackHoles["ipv6"] == .blocked)
             let peer = PrivateKey.ed25519().peerID

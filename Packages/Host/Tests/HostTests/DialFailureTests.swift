@@ -29,11 +29,12 @@ private final class SleepWatch: Clock {
 @Suite(.timeLimit(.minutes(1))) struct DialFailureTests {
     let stranger = PrivateKey.ed25519().peerID
 
-    @Test func namedAddressesComeFirstAndAreNeverLeftOut() async throws {
+    @Test(arguments: TestNetwork.allCases)
+    func namedAddressesComeFirstAndAreNeverLeftOut(_ network: TestNetwork) async throws {
         let named: Multiaddr = "/ip4/192.0.2.99/udp/1/quic"
         let stored = try (1...20).map { try Multiaddr(parsing: "/ip6/2001:db8::\($0)/udp/1/quic-v1") }
         // Everything fails at once: every address is dialled, the named one first although it is the least liked.
-        try await withStuckHost(failing: Set(stored + [named])) { host, transport, _ in
+        try await withStuckHost(on: network, failing: Set(stored + [named])) { host, transport, _ in
             host.peerStore.add(stored, for: stranger)
             let failure = await code { try await host.connect(to: stranger, addresses: [named]) }
             #expect(failure == .dialFailed)
@@ -42,9 +43,10 @@ private final class SleepWatch: Clock {
         }
     }
 
-    @Test func onlySoManyAddressesAreDialledAtOnce() async throws {
+    @Test(arguments: TestNetwork.allCases)
+    func onlySoManyAddressesAreDialledAtOnce(_ network: TestNetwork) async throws {
         let stored = try (1...20).map { try Multiaddr(parsing: "/ip6/2001:db8::\($0)/udp/1/quic-v1") }
-        try await withStuckHost { host, transport, clock in
+        try await withStuckHost(on: network) { host, transport, clock in
             host.peerStore.add(stored, for: stranger)
             let failure = await clock.ticking(by: .milliseconds(250)) {
                 await code { try await host.connect(to: stranger) }
@@ -54,14 +56,16 @@ private final class SleepWatch: Clock {
         }
     }
 
-    @Test func aFailureStartsTheNextOneAndNothingElse() async throws {
+    @Test(arguments: TestNetwork.allCases)
+    func aFailureStartsTheNextOneAndNothingElse(_ network: TestNetwork) async throws {
         let addresses = try (1...6).map { try Multiaddr(parsing: "/ip4/192.0.2.\($0)/udp/1/quic-v1") }
         let watch = SleepWatch()
-        var configuration = HostConfiguration()
-        configuration.clock = watch
         // The first three fail at once; of the others nobody hears.
-        let transport = StuckTransport(failing: Set(addresses.prefix(3)))
-        try await withHost(identity: .ed25519(), transports: [transport], configuration: configuration) { host in
+        try await withStuckHost(
+            on: network,
+            failing: Set(addresses.prefix(3)),
+            { $0.clock = watch }
+        ) { host, transport, _ in
             let dial = Task { await code { try await host.connect(to: stranger, addresses: addresses) } }
             for count in 4...6 {
                 await transport.waitFor(count)
@@ -81,9 +85,10 @@ private final class SleepWatch: Clock {
         }
     }
 
-    @Test func silentAddressesAreRememberedAsFailures() async throws {
+    @Test(arguments: TestNetwork.allCases)
+    func silentAddressesAreRememberedAsFailures(_ network: TestNetwork) async throws {
         let address: Multiaddr = "/ip4/192.0.2.1/udp/1/quic-v1"
-        try await withStuckHost { host, transport, clock in
+        try await withStuckHost(on: network) { host, transport, clock in
             var events = host.events().makeAsyncIterator()
             let failure = await clock.ticking(by: .seconds(10)) {
                 await code { try await host.connect(to: stranger, addresses: [address]) }
@@ -99,9 +104,10 @@ private final class SleepWatch: Clock {
         }
     }
 
-    @Test func silentAddressesRestForAWhile() async throws {
+    @Test(arguments: TestNetwork.allCases)
+    func silentAddressesRestForAWhile(_ network: TestNetwork) async throws {
         let address: Multiaddr = "/ip4/192.0.2.1/udp/1/quic-v1"
-        try await withStuckHost { host, transport, clock in
+        try await withStuckHost(on: network) { host, transport, clock in
             host.peerStore.add([address], for: stranger)
             let dial = Task { await code { try await host.connect(to: stranger) } }
             await transport.waitFor(1)
@@ -131,7 +137,7 @@ private final class SleepWatch: Clock {
             var configuration = HostConfiguration()
             configuration.clock = clock
             configuration.identify.runsOnConnect = false
-            let stuck = StuckTransport()
+            let stuck = try await StuckTransport(in: network)
             let peer = try network.transport(key)
             let listener = try await peer.listen(on: network.anywhere)
             let good = try #require(listener.addresses.first)
@@ -170,16 +176,17 @@ private final class SleepWatch: Clock {
         )
     }
 
-    @Test func aHostThatNobodyRunsGivesUpToo() async throws {
+    @Test(arguments: TestNetwork.allCases)
+    func aHostThatNobodyRunsGivesUpToo(_ kind: TestNetwork) async throws {
         var configuration = HostConfiguration()
         configuration.connections.dialTimeout = .milliseconds(50)
-        let host = try BasicHost(
-            identity: .ed25519(),
-            transports: [StuckTransport()],
-            configuration: configuration
-        )
-        let address: Multiaddr = "/ip4/192.0.2.1/udp/1/quic-v1"
-        #expect(await code { try await host.connect(to: stranger, addresses: [address]) } == .timeout)
-        await host.close()
+        try await kind.open { network in
+            let transport = try await StuckTransport(in: network)
+            let host = try BasicHost(identity: .ed25519(), transports: [transport], configuration: configuration)
+            let address: Multiaddr = "/ip4/192.0.2.1/udp/1/quic-v1"
+            #expect(await code { try await host.connect(to: stranger, addresses: [address]) } == .timeout)
+            #expect(transport.dials.isEmpty)
+            await host.close()
+        }
     }
 }

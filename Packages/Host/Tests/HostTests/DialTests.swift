@@ -67,8 +67,9 @@ import Testing
         }
     }
 
-    @Test func aDialEndsAtItsDeadlineAndWhenNobodyWaits() async throws {
-        try await withStuckHost { host, transport, clock in
+    @Test(arguments: TestNetwork.allCases)
+    func aDialEndsAtItsDeadlineAndWhenNobodyWaits(_ network: TestNetwork) async throws {
+        try await withStuckHost(on: network) { host, transport, clock in
             let address: Multiaddr = "/ip4/192.0.2.1/udp/1/quic-v1"
             // Two callers, one dial. One leaves, the dial goes on.
             let first = Task { await code { try await host.connect(to: stranger, addresses: [address]) } }
@@ -87,11 +88,12 @@ import Testing
         }
     }
 
-    @Test func addressesAreTriedOneAfterTheOther() async throws {
+    @Test(arguments: TestNetwork.allCases)
+    func addressesAreTriedOneAfterTheOther(_ network: TestNetwork) async throws {
         let (dead, next, last): (Multiaddr, Multiaddr, Multiaddr) = (
             "/ip6/2001:db8::1/udp/1/quic-v1", "/ip4/192.0.2.1/udp/1/quic-v1", "/ip4/192.0.2.1/udp/1/quic"
         )
-        try await withStuckHost(failing: [dead]) { host, transport, clock in
+        try await withStuckHost(on: network, failing: [dead]) { host, transport, clock in
             let dial = Task {
                 await code { try await host.connect(to: stranger, addresses: [last, next, dead]) }
             }
@@ -108,8 +110,8 @@ import Testing
         }
     }
 
-    @Test func closingTheHostEndsItsDials() async throws {
-        try await withStuckHost { host, transport, _ in
+    @Test(arguments: TestNetwork.allCases) func closingTheHostEndsItsDials(_ network: TestNetwork) async throws {
+        try await withStuckHost(on: network) { host, transport, _ in
             let dial = Task { await code { try await host.connect(to: "/ip4/192.0.2.1/udp/1/quic-v1") } }
             await transport.waitFor(1)
             await host.close()
@@ -150,9 +152,10 @@ import Testing
         }
     }
 
-    @Test func addressesThatFailedRestForAWhile() async throws {
+    @Test(arguments: TestNetwork.allCases)
+    func addressesThatFailedRestForAWhile(_ network: TestNetwork) async throws {
         let address: Multiaddr = "/ip4/192.0.2.1/udp/1/quic-v1"
-        try await withStuckHost(failing: [address]) { host, transport, clock in
+        try await withStuckHost(on: network, failing: [address]) { host, transport, clock in
             // A named address is dialled each time; from the peer store it rests.
             for count in 1...2 {
                 #expect(await code { try await host.connect(to: stranger, addresses: [address]) } == .dialFailed)

@@ -278,12 +278,12 @@ import Testing
                 record: PeerRecord(peer: key.peerID, sequence: sequence, addresses: [address])
             )
         }
-        store.record(told(5, "/memory/5"))
-        store.record(told(4, "/memory/4"))
+        store.record(told(5, "/memory/5"), seenAt: "/memory/1")
+        store.record(told(4, "/memory/4"), seenAt: "/memory/1")
         let info = store.info(for: key.peerID)?.identify
         #expect(info?.record?.sequence == 5 && info?.listenAddresses == ["/memory/5"])
         #expect(info?.agentVersion == "v4")
-        store.record(told(6, "/memory/6"))
+        store.record(told(6, "/memory/6"), seenAt: "/memory/1")
         #expect(store.info(for: key.peerID)?.identify?.record?.sequence == 6)
     }
 

@@ -43,24 +43,24 @@ final class TableResolver: NameResolver {
     /// A host on a transport that answers nobody, and whose clock stands still.
     private func withHost(
         _ table: [String: [String]],
+        on network: TestNetwork,
         failing: Set<Multiaddr> = [],
         _ change: (inout HostConfiguration) -> Void = { _ in },
         _ body: (BasicHost, StuckTransport, ManualClock, TableResolver) async throws -> Void
     ) async throws {
-        let (clock, resolver) = (ManualClock(), TableResolver(table))
-        var configuration = HostConfiguration()
-        configuration.clock = clock
-        configuration.resolver = resolver
-        change(&configuration)
-        let transport = StuckTransport(failing: failing)
-        try await Host.withHost(
-            identity: .ed25519(),
-            transports: [transport],
-            configuration: configuration
-        ) { host in try await body(host, transport, clock, resolver) }
+        let resolver = TableResolver(table)
+        try await withStuckHost(
+            on: network,
+            failing: failing,
+            { configuration in
+                configuration.resolver = resolver
+                change(&configuration)
+            }
+        ) { host, transport, clock in try await body(host, transport, clock, resolver) }
     }
 
-    @Test func theGaterSeesWhatANameStandsForBeforeItIsDialled() async throws {
+    @Test(arguments: TestNetwork.allCases)
+    func theGaterSeesWhatANameStandsForBeforeItIsDialled(_ network: TestNetwork) async throws {
         let (bad, good): (Multiaddr, Multiaddr) = ("/ip4/10.0.0.1/udp/1/quic-v1", "/ip4/192.0.2.7/udp/1/quic-v1")
         let seen = Mutex<[Multiaddr]>([])
         let gate: (inout HostConfiguration) -> Void = { configuration in
@@ -69,7 +69,7 @@ final class TableResolver: NameResolver {
                 return !AddressRanking.isPrivate(address)
             })
         }
-        try await withHost(["peer.test": ["10.0.0.1"]], failing: [bad], gate) { host, transport, _, _ in
+        try await withHost(["peer.test": ["10.0.0.1"]], on: network, failing: [bad], gate) { host, transport, _, _ in
             // A name that leads into the private network is as good as that address itself.
             #expect(await code { try await host.connect(to: name) } == .gated)
             #expect(await code { try await host.connect(to: stranger, addresses: [name]) } == .gated)
@@ -77,26 +77,28 @@ final class TableResolver: NameResolver {
             #expect(seen.withLock { $0 } == [name, bad, name, bad])
         }
         let two = ["peer.test": ["10.0.0.1", "192.0.2.7"]]
-        try await withHost(two, failing: [bad, good], gate) { host, transport, _, _ in
+        try await withHost(two, on: network, failing: [bad, good], gate) { host, transport, _, _ in
             #expect(await code { try await host.connect(to: name) } == .dialFailed)
             #expect(transport.dials == [good])
         }
     }
 
-    @Test func aNameThatIsRefusedIsNotEvenLookedUp() async throws {
+    @Test(arguments: TestNetwork.allCases)
+    func aNameThatIsRefusedIsNotEvenLookedUp(_ network: TestNetwork) async throws {
         let gate: (inout HostConfiguration) -> Void = { configuration in
             configuration.gater = ConnectionGater(allowsDialingAddress: { !$0.hasName })
         }
-        try await withHost(["peer.test": ["192.0.2.7"]], gate) { host, _, _, resolver in
+        try await withHost(["peer.test": ["192.0.2.7"]], on: network, gate) { host, _, _, resolver in
             #expect(await code { try await host.connect(to: name) } == .gated)
             #expect(resolver.asked.isEmpty)
         }
     }
 
-    @Test func whatANameStandsForIsTriedOneAfterTheOther() async throws {
+    @Test(arguments: TestNetwork.allCases)
+    func whatANameStandsForIsTriedOneAfterTheOther(_ network: TestNetwork) async throws {
         let table = ["peer.test": ["192.0.2.1", "192.0.2.2"]]
         let last: Multiaddr = "/ip4/192.0.2.9/udp/1/quic"
-        try await withHost(table) { host, transport, clock, _ in
+        try await withHost(table, on: network) { host, transport, clock, _ in
             let dial = Task { await code { try await host.connect(to: stranger, addresses: [last, name]) } }
             let order: [Multiaddr] = ["/ip4/192.0.2.1/udp/1/quic-v1", "/ip4/192.0.2.2/udp/1/quic-v1", last]
             for count in 1...3 {
@@ -112,7 +114,8 @@ final class TableResolver: NameResolver {
         }
     }
 
-    @Test func aSlowNameServerHoldsNothingElseUp() async throws {
+    @Test(arguments: TestNetwork.allCases)
+    func aSlowNameServerHoldsNothingElseUp(_ network: TestNetwork) async throws {
         struct Stuck: NameResolver {
             func ip4Addresses(of name: String) async throws -> [[UInt8]] {
                 let (never, _) = AsyncStream<Void>.makeStream()
@@ -124,7 +127,7 @@ final class TableResolver: NameResolver {
         }
         let plain: Multiaddr = "/ip4/192.0.2.9/udp/1/quic"
         let slow: (inout HostConfiguration) -> Void = { $0.resolver = Stuck() }
-        try await withHost([:], slow) { host, transport, clock, _ in
+        try await withHost([:], on: network, slow) { host, transport, clock, _ in
             let dial = Task { await code { try await host.connect(to: stranger, addresses: [name, plain]) } }
             await clock.waitForSleepers(2)
             clock.advance(by: .milliseconds(250))
@@ -135,9 +138,10 @@ final class TableResolver: NameResolver {
         }
     }
 
-    @Test func namesThatLeadNowhereAreSaidSo() async throws {
+    @Test(arguments: TestNetwork.allCases)
+    func namesThatLeadNowhereAreSaidSo(_ network: TestNetwork) async throws {
         let table = ["tcp.test": ["192.0.2.1"], "_dnsaddr.tcp.test": ["dnsaddr=/ip4/192.0.2.1/tcp/1"]]
-        try await withHost(table) { host, transport, _, resolver in
+        try await withHost(table, on: network) { host, transport, _, resolver in
             #expect(await code { try await host.connect(to: name) } == .dialFailed)
             #expect(await code { try await host.connect(to: "/dnsaddr/tcp.test") } == .noTransport)
             // No transport dials it, whatever the name stands for.
@@ -147,22 +151,25 @@ final class TableResolver: NameResolver {
         }
     }
 
-    @Test func aRecordThatNamesAnotherPeerIsLeftOut() async throws {
+    @Test(arguments: TestNetwork.allCases)
+    func aRecordThatNamesAnotherPeerIsLeftOut(_ network: TestNetwork) async throws {
         let other = PrivateKey.ed25519().peerID
         let there: Multiaddr = "/ip4/192.0.2.1/udp/1/quic-v1"
         let records = [other, stranger].enumerated().map { "dnsaddr=/ip4/192.0.2.\($0 + 2)/udp/1/quic-v1/p2p/\($1)" }
         let mine: Multiaddr = "/ip4/192.0.2.3/udp/1/quic-v1"
         let table = ["_dnsaddr.peer.test": records + ["dnsaddr=\(there)"]]
-        try await withHost(table, failing: [there, mine]) { host, transport, _, _ in
+        try await withHost(table, on: network, failing: [there, mine]) { host, transport, _, _ in
             let dial = await code { try await host.connect(to: stranger, addresses: ["/dnsaddr/peer.test"]) }
             #expect(dial == .dialFailed)
             #expect(Set(transport.dials).isSubset(of: [there, mine]) && transport.dials.contains(mine))
         }
     }
 
-    @Test func whatFailedRestsAlsoUnderItsName() async throws {
+    @Test(arguments: TestNetwork.allCases)
+    func whatFailedRestsAlsoUnderItsName(_ network: TestNetwork) async throws {
         let address: Multiaddr = "/ip4/192.0.2.1/udp/1/quic-v1"
-        try await withHost(["peer.test": ["192.0.2.1"]], failing: [address]) { host, transport, clock, _ in
+        let table = ["peer.test": ["192.0.2.1"]]
+        try await withHost(table, on: network, failing: [address]) { host, transport, clock, _ in
             host.peerStore.add([name], for: stranger)
             #expect(await code { try await host.connect(to: stranger) } == .dialFailed)
             #expect(await code { try await host.connect(to: stranger) } == .dialBackOff)

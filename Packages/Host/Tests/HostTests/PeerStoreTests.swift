@@ -10,6 +10,15 @@ import Testing
     let keys = (0..<6).map { _ in PrivateKey.ed25519() }
     var peers: [PeerID] { keys.map(\.peerID) }
 
+    /// Where the peers are seen, as far as it does not matter.
+    let here: Multiaddr = "/memory/1"
+
+    func told(by key: PrivateKey, addresses: [Multiaddr]) -> IdentifyUpdate {
+        var update = told(by: key, protocols: 0)
+        update.listenAddresses = addresses
+        return update
+    }
+
     func told(by key: PrivateKey, protocols: Int) -> IdentifyUpdate {
         IdentifyUpdate(
             peer: key.peerID,
@@ -38,10 +47,117 @@ import Testing
         #expect(store.info(for: peers[3]) == nil)
     }
 
+    // MARK: What a peer tells of itself
+
+    @Test func whatAPeerTellsTakesNoPlaceOfWhatTheProgramKnows() throws {
+        let store = PeerStore(capacity: 3)
+        let (peer, key) = (peers[0], keys[0])
+        let (added, met): (Multiaddr, Multiaddr) = ("/ip4/192.0.2.1/udp/1/quic-v1", "/ip4/192.0.2.2/udp/1/quic-v1")
+        store.add([added], for: peer)
+        store.learn([met], of: peer)
+        func flood(_ round: Int) throws -> [Multiaddr] {
+            try (1...200).map { try Multiaddr(parsing: "/ip4/198.51.100.\($0)/udp/\(round)/quic-v1") }
+        }
+        for round in 1...3 {
+            let addresses = try flood(round)
+            store.record(told(by: key, addresses: addresses), seenAt: "/ip4/198.51.100.1/udp/1/quic-v1")
+            let known = store.addresses(of: peer)
+            #expect(known.count == PeerStore.addressLimit)
+            // Dialled from the end: first what the program added, then what it met, then what the peer put first.
+            #expect(known.suffix(2) == [met, added])
+            #expect(Set(known.dropLast(2)).isSubset(of: addresses.prefix(64)))
+        }
+        // Nor does it become the peer's word by being told as well.
+        store.record(told(by: key, addresses: [added, met]), seenAt: here)
+        #expect(store.addresses(of: peer).suffix(2) == [met, added] && store.addedAddresses(of: peer) == [added])
+        // What the program adds is bounded too, the newest stay.
+        let many = try (1...100).map { try Multiaddr(parsing: "/memory/\($0)") }
+        store.add(many, for: peer)
+        #expect(store.addresses(of: peer) == many.suffix(64))
+        store.learn([met], of: peer)
+        store.record(told(by: key, addresses: [met]), seenAt: here)
+        #expect(store.addresses(of: peer) == many.suffix(64))
+    }
+
+    /// Where a peer is seen, and what of its addresses is kept then. The rest is of no use, or leads to somebody else.
+    @Test(arguments: [
+        (
+            "/ip4/203.0.113.7/udp/1/quic-v1",
+            ["/ip4/198.51.100.1/udp/1/quic-v1", "/ip6/2001:db8::1/udp/1/quic-v1", "/dns4/example.org/udp/1/quic-v1"]
+        ),
+        (
+            "/ip6/2001:db8::9/udp/1/quic-v1",
+            ["/ip4/198.51.100.1/udp/1/quic-v1", "/ip6/2001:db8::1/udp/1/quic-v1", "/dns4/example.org/udp/1/quic-v1"]
+        ),
+        (
+            "/ip4/192.168.1.7/udp/1/quic-v1",
+            [
+                "/ip4/198.51.100.1/udp/1/quic-v1", "/ip6/2001:db8::1/udp/1/quic-v1", "/dns4/example.org/udp/1/quic-v1",
+                "/ip4/10.0.0.1/udp/1/quic-v1", "/ip4/192.168.1.7/udp/1/quic-v1", "/ip4/169.254.1.1/udp/1/quic-v1",
+                "/ip4/100.64.0.1/udp/1/quic-v1", "/ip6/fd00::1/udp/1/quic-v1", "/ip6/fe80::1/udp/1/quic-v1",
+                "/dns/printer.local/udp/1/quic-v1", "/dns/box.home.arpa/udp/1/quic-v1",
+            ]
+        ),
+    ])
+    func onlyWhatCanBeReachedFromHereIsKept(_ seenAt: String, _ kept: [String]) throws {
+        let never = [
+            "/ip4/0.0.0.0/udp/1/quic-v1", "/ip6/::/udp/1/quic-v1", "/ip4/224.0.0.1/udp/1/quic-v1",
+            "/ip6/ff02::1/udp/1/quic-v1", "/ip6/::ffff:127.0.0.1/udp/1/quic-v1",
+        ]
+        let near = [
+            "/ip4/127.0.0.1/udp/1/quic-v1", "/ip6/::1/udp/1/quic-v1", "/dns4/localhost/udp/1/quic-v1",
+            "/ip4/10.0.0.1/udp/1/quic-v1", "/ip4/192.168.1.7/udp/1/quic-v1", "/ip4/169.254.1.1/udp/1/quic-v1",
+            "/ip4/100.64.0.1/udp/1/quic-v1", "/ip6/fd00::1/udp/1/quic-v1", "/ip6/fe80::1/udp/1/quic-v1",
+            "/dns/printer.local/udp/1/quic-v1", "/dns/box.home.arpa/udp/1/quic-v1",
+        ]
+        let far = [
+            "/ip4/198.51.100.1/udp/1/quic-v1", "/ip6/2001:db8::1/udp/1/quic-v1", "/dns4/example.org/udp/1/quic-v1",
+        ]
+        let all = try (never + near + far).map { try Multiaddr(parsing: $0) }
+        let store = PeerStore(capacity: 3)
+        let info = store.record(told(by: keys[0], addresses: all), seenAt: try Multiaddr(parsing: seenAt))
+        #expect(Set(store.addresses(of: peers[0]).map(\.description)) == Set(kept))
+        // What it said is told as it was said.
+        #expect(info.listenAddresses == all)
+        // A peer of this machine may be anywhere that is somewhere.
+        for near in [here, "/ip4/127.0.0.1/udp/9/quic-v1"] as [Multiaddr] {
+            let own = PeerStore(capacity: 3)
+            own.record(told(by: keys[0], addresses: all), seenAt: near)
+            #expect(own.addresses(of: peers[0]) == Array(all.dropFirst(never.count)))
+        }
+    }
+
+    @Test(arguments: TestNetwork.allCases)
+    func aPeerOnTheInternetTellsNoPrivateAddresses(_ kind: TestNetwork) async throws {
+        var talkative = HostConfiguration()
+        talkative.identify.announcedAddresses = [
+            "/ip4/10.0.0.1/udp/1/quic-v1", "/ip4/127.0.0.1/udp/9/quic-v1", "/ip4/198.51.100.1/udp/1/quic-v1",
+        ]
+        try await kind.openHost(talkative) { network, server in
+            let key = PrivateKey.ed25519()
+            let far = DisguisedTransport(base: try network.transport(key), remote: "/ip4/203.0.113.7/udp/1/quic-v1")
+            try await withHost(
+                identity: key,
+                transports: [far],
+                configuration: NegotiationTests.quiet
+            ) { client in
+                try await client.connect(to: server.address)
+                let info = try await client.identify(server.peerID)
+                #expect(Set(talkative.identify.announcedAddresses).isSubset(of: info.listenAddresses))
+                let known = client.peerStore.addresses(of: server.peerID)
+                #expect(known.contains("/ip4/198.51.100.1/udp/1/quic-v1"))
+                #expect(!known.contains("/ip4/10.0.0.1/udp/1/quic-v1"))
+                #expect(!known.contains("/ip4/127.0.0.1/udp/9/quic-v1"))
+            }
+        }
+    }
+
+    // MARK: Bounds
+
     @Test func itIsBoundedInBytesToo() {
         let store = PeerStore(capacity: 1000, byteLimit: 100_000)
         for peer in peers { store.connected(peer) }
-        for key in keys { store.record(told(by: key, protocols: 1000)) }
+        for key in keys { store.record(told(by: key, protocols: 1000), seenAt: here) }
         // While they are connected, everything they said is there.
         store.learn(["/memory/1"], of: PrivateKey.ed25519().peerID)
         #expect(store.count == 7)
@@ -57,7 +173,7 @@ import Testing
     @Test func aSmallAnswerIsKeptWhenItsPeerGoes() {
         let store = PeerStore(capacity: 10)
         store.connected(peers[0])
-        store.record(told(by: keys[0], protocols: 5))
+        store.record(told(by: keys[0], protocols: 5), seenAt: here)
         store.disconnected(peers[0])
         #expect(store.protocols(of: peers[0])?.count == 5)
     }

@@ -173,17 +173,8 @@ import Testing
         }
     }
 
-    @Test func dialsAtOnceAreLimited() async throws {
-        let clock = ManualClock()
-        var configuration = HostConfiguration()
-        configuration.clock = clock
-        configuration.limits.transient.dials = 1
-        let transport = StuckTransport()
-        try await Host.withHost(
-            identity: .ed25519(),
-            transports: [transport],
-            configuration: configuration
-        ) { host in
+    @Test(arguments: TestNetwork.allCases) func dialsAtOnceAreLimited(_ network: TestNetwork) async throws {
+        try await withStuckHost(on: network, { $0.limits.transient.dials = 1 }) { host, transport, _ in
             let first = Task { await code { try await host.connect(to: "/ip4/192.0.2.1/udp/1/quic-v1") } }
             await transport.waitFor(1)
             #expect(host.resourceUsage(of: .transient).outboundConnections == 1)

@@ -31,8 +31,9 @@ import Testing
     }
 
     /// The soak's own deadline is nobody's answer: what it ends has hung.
-    @Test func whatOutlivesTheSoaksPatienceHangsAndIsNoFailure() async throws {
-        try await TestNetwork.memory.open { network in
+    @Test(arguments: TestNetwork.allCases)
+    func whatOutlivesTheSoaksPatienceHangsAndIsNoFailure(_ kind: TestNetwork) async throws {
+        try await kind.open { network in
             let soak = Soak(
                 seed: 1,
                 duration: .milliseconds(1),

@@ -1,3 +1,4 @@
+import Foundation
 import Host
 import Multiaddr
 import NetStream
@@ -5,7 +6,12 @@ import NetStreamTesting
 import PeerID
 import Synchronization
 
-/// A transport whose dials only end when they are told to.
+/// A transport whose dials go astray: some fail, and the others only end when they are cancelled.
+///
+/// The addresses that tests name are of the internet, where no test may go. On QUIC each of them stands for a place on this
+/// machine: one that fails for a listener that is somebody else than who is dialled, every other one for a socket that nobody
+/// reads, so that each dial is a handshake that nobody answers. In memory nobody listens at the former, and the latter wait
+/// for what never comes.
 final class StuckTransport: Transport {
     struct State {
         var dials: [Multiaddr] = []
@@ -16,9 +22,15 @@ final class StuckTransport: Transport {
     let state = Mutex(State())
     /// Addresses that fail at once.
     let failing: Set<Multiaddr>
+    private let base: any Transport
+    /// Where dials fail, and where nobody answers; `nil` where dials wait by themselves.
+    private let failure: Multiaddr
+    private let silence: SilentPlace?
 
-    init(failing: Set<Multiaddr> = []) {
+    init(in network: OpenNetwork, failing: Set<Multiaddr> = []) async throws {
         self.failing = failing
+        base = try network.transport()
+        (failure, silence) = try await network.astray()
     }
 
     var protocols: [String] { ["stuck"] }
@@ -30,14 +42,16 @@ final class StuckTransport: Transport {
     }
     func canListen(on address: Multiaddr) -> Bool { false }
     func listen(on address: Multiaddr) async throws -> any Listener { throw CancellationError() }
-    func close() async {}
+    func close() async { await base.close() }
 
     func dial(_ address: Multiaddr) async throws -> any MuxedConnection {
         change { $0.dials.append(address.withoutPeerID) }
-        if failing.contains(address.withoutPeerID) { throw HostError(.dialFailed, "as it should") }
+        let peer = address.peerID ?? PrivateKey.ed25519().peerID
+        if failing.contains(address.withoutPeerID) { return try await base.dial(failure.withPeerID(peer)) }
+        defer { change { $0.cancelled += 1 } }
+        if let silence { return try await base.dial(silence.address.withPeerID(peer)) }
         let (never, _) = AsyncStream<Void>.makeStream()
         for await _ in never {}
-        change { $0.cancelled += 1 }
         throw CancellationError()
     }
 
@@ -64,17 +78,46 @@ final class StuckTransport: Transport {
     }
 }
 
-/// A host with nothing but such a transport, and a clock of its own. The one kind of network that tests of dials that
-/// never end need: it runs once, because no real transport is silent by a clock that stands still.
+extension OpenNetwork {
+    /// A place where every dial fails, and one where nobody answers, if there is such a thing.
+    fileprivate func astray() async throws -> (failure: Multiaddr, silence: SilentPlace?) {
+        switch kind {
+        case .memory: return ("/memory/999999", nil)
+        #if HOSTS_ON_QUIC
+        case .quic:
+            let listener = try await transport().listen(on: anywhere)
+            return (listener.addresses[0], try SilentPlace())
+        #endif
+        }
+    }
+}
+
+/// A bound UDP socket of this machine that nobody reads.
+final class SilentPlace: Sendable {
+    let address: Multiaddr
+    private let socket: LoopbackSocket
+
+    init() throws {
+        socket = try LoopbackSocket()
+        address = socket.quicAddress
+    }
+}
+
+/// A host with nothing but such a transport, and a clock of its own.
 func withStuckHost(
+    on kind: TestNetwork,
     failing: Set<Multiaddr> = [],
+    _ change: (inout HostConfiguration) -> Void = { _ in },
     _ body: (BasicHost, StuckTransport, ManualClock) async throws -> Void
 ) async throws {
     let clock = ManualClock()
     var configuration = HostConfiguration()
     configuration.clock = clock
-    let transport = StuckTransport(failing: failing)
-    try await withHost(identity: .ed25519(), transports: [transport], configuration: configuration) { host in
-        try await body(host, transport, clock)
+    change(&configuration)
+    try await kind.open { network in
+        let transport = try await StuckTransport(in: network, failing: failing)
+        try await withHost(identity: .ed25519(), transports: [transport], configuration: configuration) { host in
+            try await body(host, transport, clock)
+        }
     }
 }

@@ -11,11 +11,20 @@ import QuicCore
 import QuicTransport
 #endif
 
-/// What connects the hosts of a test. Tests that take a network as their argument run on each of them; the others are of
-/// parts without a network, or need one that answers nobody.
+/// What connects the hosts of a test. Every test of hosts takes a network as its argument and runs on each of them; tests
+/// without that argument are of parts that have no network, such as the peer store or the ranking of addresses.
 ///
 /// The Host knows no transport, so its package alone has the one in memory. The umbrella's tests depend on QuicTransport
-/// too: there the former run a second time on QUIC over loopback.
+/// too: there all of them run a second time on QUIC over loopback. The hosts' clock is that of the test on both; QUIC's own
+/// goes on as ever, and its deadlines are longer than any test.
+///
+/// By nature on one network only, and no others:
+/// - `LazyStreamTests.aCancelledFirstReadOrWriteLeavesTheStreamWhole`, in memory: the first bytes of a stream have to wait
+///   for the peer, and QUIC buffers more than those.
+/// - `ConnectionChoiceTests.withoutMeasurementsTheOldestIsTaken`, in memory: QUIC measures every round trip, beginning with
+///   the handshake's. `theRoundTripsOfQuicAreMeasured` shows just that.
+/// - `LookupTests.aPeerIsReachedByItsName`, on QUIC: no name stands for a place in memory.
+/// - `AddressTests.theUnspecifiedAddressStandsForThoseOfTheMachine`, on QUIC: no address in memory is unspecified.
 enum TestNetwork: String, CaseIterable, Sendable, CustomTestStringConvertible {
     case memory
     #if HOSTS_ON_QUIC
@@ -107,6 +116,7 @@ final class OpenNetwork: Sendable {
         #if HOSTS_ON_QUIC
         case .quic:
             var configuration = QuicConfiguration()
+            configuration.timeouts.dial = .seconds(60)
             if let window {
                 configuration.flowControl.streamWindow = window
                 configuration.flowControl.autoTuning = false

@@ -57,6 +57,58 @@ import Testing
         }
     }
 
+    @Test(arguments: TestNetwork.allCases) func metricsMayAskTheHostWhenTheyAreTold(_ kind: TestNetwork) async throws {
+        let metrics = CallingMetrics()
+        var configuration = NegotiationTests.quiet
+        configuration.metricsFactory = metrics
+        configuration.connections.limit = 2
+        configuration.connections.limitPerPeer = 1
+        configuration.limits.connection.outboundStreams = 1
+        configuration.gater = ConnectionGater(allowsDialingAddress: { $0.first(.ip6) == nil })
+        try await kind.openHost(configuration) { network, host in
+            metrics.onReport { [weak host] in
+                guard let host else { return }
+                _ = host.snapshot()
+                _ = host.listenAddresses
+                _ = host.peerStore.count
+            }
+            let key = PrivateKey.ed25519()
+            let transport = try network.transport(key)
+            let first = try await transport.dial(host.address)
+            while host.connections().isEmpty { await Task.yield() }
+            // A second one takes the place of the first.
+            let second = try await transport.dial(host.address)
+            #expect(await first.waitUntilClosed().code == ConnectionErrorCode.supplanted.rawValue)
+            try await network.host(NegotiationTests.quiet) { other in
+                let peer = try await host.connect(to: other.address)
+                _ = try await host.ping(peer)
+                _ = try await other.ping(host.peerID)
+                let stream = try await host.newStream(to: peer, protocols: [PingProtocol.name])
+                #expect(await code { _ = try await host.newStream(to: peer, protocols: ["/a"]) } == .resourceLimit)
+                stream.reset()
+                #expect(await code { _ = try await host.newStream(to: peer, protocols: ["/a"]) } != nil)
+                // There is no room for a third peer, from either side.
+                #expect(await closeCode(of: { try await network.peer(dialing: host) }) != nil)
+                let listener = try await network.transport().listen(on: network.anywhere)
+                #expect(await code { try await host.connect(to: #require(listener.addresses.first)) } == .resourceLimit)
+                #expect(await code { try await host.connect(to: "/ip6/2001:db8::1/udp/1/quic-v1") } != nil)
+                await host.disconnect(from: peer)
+            }
+            await second.close(code: .none, reason: "")
+            while !host.connections().isEmpty || !metrics.labels.contains("libp2p_host_connections_closed") {
+                await Task.yield()
+            }
+        }
+        let told = [
+            "connections", "connections_opened", "connections_closed", "connections_refused", "limits_exceeded",
+            "streams",
+            "streams_opened", "streams_handled", "handshakes", "handshake_seconds", "negotiation_seconds",
+            "ping_seconds",
+            "negotiations_failed", "dials_failed", "bytes_read", "bytes_written",
+        ]
+        #expect(Set(told.map { "libp2p_host_" + $0 }).isSubset(of: metrics.labels))
+    }
+
     @Test(arguments: TestNetwork.allCases) func metricsCountWhatHappens(_ network: TestNetwork) async throws {
         let metrics = TestMetrics()
         var configuration = NegotiationTests.quiet

@@ -2,8 +2,12 @@ public import Multiaddr
 
 /// A source of inbound connections on one or more addresses.
 public protocol Listener: AnyObject, Sendable {
-    /// The addresses listened on, with real port numbers, without `/p2p`.
+    /// The addresses listened on, with real port numbers, without `/p2p`. The unspecified address stands as it is.
     var addresses: [Multiaddr] { get }
+
+    /// The addresses that lead here, as far as this machine can tell: ``addresses``, where the unspecified one stands for the
+    /// addresses of the machine's interfaces at present. Cheap to ask often.
+    var interfaceAddresses: [Multiaddr] { get }
 
     /// Waits for the next connection whose peer is verified.
     ///
@@ -12,6 +16,11 @@ public protocol Listener: AnyObject, Sendable {
 
     /// Stops accepting. Connections that were handed out live on. Idempotent.
     func close() async
+}
+
+extension Listener {
+    /// The same as ``addresses``: right where no address is unspecified.
+    public var interfaceAddresses: [Multiaddr] { addresses }
 }
 
 /// A way to make secured, multiplexed connections.

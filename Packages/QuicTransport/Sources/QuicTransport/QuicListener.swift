@@ -12,6 +12,11 @@ public final class QuicListener: Listener {
     /// The address listened on, with the real port, without `/p2p`. The unspecified address stands as it is.
     public let addresses: [Multiaddr]
 
+    /// The addresses that lead here: ``addresses``, where the unspecified one stands for those of the machine's interfaces,
+    /// loopback included and link-local ones not, at most 32. Asked of the system anew when the last answer is 5 s old.
+    public var interfaceAddresses: [Multiaddr] { interfaces.current }
+
+    private let interfaces: InterfaceAddresses
     private let queue: AsyncQueue<QuicConnection>
     /// The drivers, for the tests.
     let loops: [NIOLoopBound<EndpointDriver>]
@@ -23,8 +28,9 @@ public final class QuicListener: Listener {
         var sockets: Int
     }
 
-    init(loops: [NIOLoopBound<EndpointDriver>], address: Multiaddr, acceptQueueLimit: Int) {
-        addresses = [address]
+    init(loops: [NIOLoopBound<EndpointDriver>], address: NetworkAddress, acceptQueueLimit: Int) {
+        addresses = [address.quicAddress(version: .v1)]
+        interfaces = InterfaceAddresses(of: address)
         self.loops = loops
         queue = AsyncQueue(capacity: acceptQueueLimit)
         state = Mutex(State(sockets: loops.count))

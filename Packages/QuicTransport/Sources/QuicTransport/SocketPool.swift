@@ -72,7 +72,7 @@ final class SocketPool: Sendable {
         }
         let listener = QuicListener(
             loops: loops,
-            address: actual.quicAddress(version: .v1),
+            address: actual,
             acceptQueueLimit: configuration.endpoint.acceptQueueLimit
         )
         let entry = Listening(

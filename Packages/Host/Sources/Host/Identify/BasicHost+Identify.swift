@@ -87,7 +87,7 @@ extension BasicHost {
             from: stream.remotePeer,
             key: stream.connection.remotePublicKey
         )
-        let info = peerStore.record(update, isPush: isPush)
+        let info = peerStore.record(update, isPush: isPush, seenAt: stream.connection.remoteAddress)
         if !isPush || update.observedAddress != nil { note(update.observedAddress, over: stream.connection) }
         hub.emit(.identified(info))
         return info
@@ -128,17 +128,16 @@ extension BasicHost {
     }
 
     private func acceptPush(_ stream: NetStream) async throws {
-        let connection = state.withLock { state in
-            state.connections[stream.remotePeer]?.first { $0.muxed === stream.connection }
-        }
-        guard connection?.takePush() == true else { return stream.reset(code: .rateLimited) }
+        let moment = configuration.clock.now()
+        let isAllowed = state.withLock { $0.pushes.take(by: stream.remotePeer, at: moment) }
+        guard isAllowed else { return stream.reset(code: .rateLimited) }
         try await withDeadline(configuration.identify.timeout, clock: configuration.clock) {
             _ = try await self.readIdentify(from: stream, isPush: true)
         }
     }
 
     private func identifyContent(for stream: NetStream) -> IdentifyMessage.Content {
-        let addresses = advertisedAddresses
+        let addresses = advertisedAddresses(over: stream.connection)
         let sequence = state.withLock { state in
             state.recordSequence = max(state.recordSequence + 1, Self.wallClockNanoseconds())
             return state.recordSequence
@@ -155,11 +154,19 @@ extension BasicHost {
         )
     }
 
-    /// What others are told: announced addresses, those listened on and those observed, as far as others can use them.
+    /// Where others may reach this host: announced addresses, those listened on and those observed.
     var advertisedAddresses: [Multiaddr] {
-        let all = configuration.identify.announcedAddresses + listenAddresses + observedAddresses
+        let all = configuration.identify.announcedAddresses + interfaceAddresses + observedAddresses
         var seen: Set<Multiaddr> = []
         return all.map(\.withoutPeerID).filter { !AddressRanking.isUnspecified($0) && seen.insert($0).inserted }
+    }
+
+    /// What the peer at the other end of a connection is told. Loopback addresses are of use to those only who come from
+    /// there, as go-libp2p has it; somebody else would find himself at them.
+    private func advertisedAddresses(over connection: any MuxedConnection) -> [Multiaddr] {
+        let ends = [connection.localAddress, connection.remoteAddress]
+        let isNear = ends.contains(where: AddressRanking.isLoopback) || !ends.contains(where: AddressRanking.hasIP)
+        return isNear ? advertisedAddresses : advertisedAddresses.filter { !AddressRanking.isLoopback($0) }
     }
 
     // MARK: Push

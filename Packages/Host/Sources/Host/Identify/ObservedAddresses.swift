@@ -118,22 +118,13 @@ struct ObservedAddresses: Sendable {
             // An IPv6 listener may serve IPv4 too.
             sequence(local).dropFirst() == sequence(listening).dropFirst()
         else { return false }
-        guard hasIP(address) else { return true }
-        return isLoopback(listening) ? isLoopback(address) : AddressRanking.isPublic(address)
+        guard AddressRanking.hasIP(address) else { return true }
+        return AddressRanking.isLoopback(listening)
+            ? AddressRanking.isLoopback(address) : AddressRanking.isPublic(address)
     }
 
     private static func sequence(_ address: Multiaddr) -> [MultiaddrProtocol] {
         address.withoutPeerID.protocols
-    }
-
-    private static func hasIP(_ address: Multiaddr) -> Bool {
-        address.first(.ip4) != nil || address.first(.ip6) != nil
-    }
-
-    private static func isLoopback(_ address: Multiaddr) -> Bool {
-        if let ip = address.first(.ip4)?.ip4Address { return ip.first == 127 }
-        if let ip = address.first(.ip6)?.ip6Address { return ip.dropLast().allSatisfy { $0 == 0 } && ip.last == 1 }
-        return false
     }
 
     /// Whether a connection from `local` leaves from where `listening` listens: the same port, as the address of a

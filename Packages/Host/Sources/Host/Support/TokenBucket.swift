@@ -12,10 +12,19 @@ struct TokenBucket: Sendable {
         tokens = capacity
     }
 
+    /// Whether nothing is missing, so that a new one would be the same.
+    var isFull: Bool { tokens + periods >= capacity }
+
+    /// How many periods are over that have not put a token back yet.
+    private var periods: Int {
+        guard let filled else { return 0 }
+        return Int(clamping: Int64((filled.elapsed() / refill).rounded(.down)))
+    }
+
     /// Takes a token if there is one.
     mutating func take(at moment: ClockMoment) -> Bool {
-        if let last = filled {
-            let periods = Int(clamping: Int64((last.elapsed() / refill).rounded(.down)))
+        if filled != nil {
+            let periods = periods
             if periods > 0 {
                 tokens = min(capacity, tokens + periods)
                 // A part of a period is lost at most; that is on the safe side.

@@ -5,7 +5,8 @@ import PeerID
 ///
 /// As go-libp2p does: QUIC version 1 before draft-29 before the rest, IPv6 before IPv4, private and public addresses in
 /// two queues that run beside each other, each address some time after the one before it (RFC 8305). What a caller named
-/// goes before what was known from before, unless hardly anything of its kind has answered of late: then it goes last.
+/// goes first, then what the program put into the peer store, then what else was known from before; but what is of a kind
+/// of which hardly anything has answered of late goes last.
 struct AddressRanking {
     /// An address and its head start over later ones.
     struct Entry: Equatable {
@@ -16,12 +17,14 @@ struct AddressRanking {
     /// - Parameters:
     ///   - addresses: All addresses. Of equal ones the first counts.
     ///   - first: Those, without `/p2p`, that go before all others, which begin when these have had their head starts.
+    ///   - second: Those, without `/p2p`, that follow then in the same way, before the others.
     ///   - last: Those, without `/p2p`, that begin when all others have had their head starts, be they among the first.
     ///   - publicStagger: The head start of a public address.
     ///   - privateStagger: The head start of a private address.
     static func rank(
         _ addresses: [Multiaddr],
         first: Set<Multiaddr> = [],
+        second: Set<Multiaddr> = [],
         last: Set<Multiaddr> = [],
         publicStagger: Duration,
         privateStagger: Duration
@@ -32,9 +35,9 @@ struct AddressRanking {
         var result: [Entry] = []
         let place = { (address: Multiaddr) in
             let bare = address.withoutPeerID
-            return last.contains(bare) ? 2 : first.contains(bare) ? 0 : 1
+            return last.contains(bare) ? 3 : first.contains(bare) ? 0 : second.contains(bare) ? 1 : 2
         }
-        for number in 0...2 {
+        for number in 0...3 {
             let group = unique.filter { place($0) == number }
             let ranked = group.enumerated().sorted { left, right in
                 let (a, b) = (preference(left.element), preference(right.element))
@@ -74,11 +77,20 @@ struct AddressRanking {
             }
         }
         if let ip = address.first(.ip6)?.ip6Address, ip.count == 16 {
-            let isLoopback = ip.dropLast().allSatisfy { $0 == 0 } && ip[15] == 1
-            return isLoopback || ip[0] & 0xfe == 0xfc || (ip[0] == 0xfe && ip[1] & 0xc0 == 0x80)
+            return isLoopback(address) || ip[0] & 0xfe == 0xfc || (ip[0] == 0xfe && ip[1] & 0xc0 == 0x80)
         }
         // Names may be anywhere; memory is near.
         return address.first(.memory) != nil
+    }
+
+    /// Whether there is an IP address in it.
+    static func hasIP(_ address: Multiaddr) -> Bool { address.first(.ip4) != nil || address.first(.ip6) != nil }
+
+    /// Whether the address is an IP address of this machine alone.
+    static func isLoopback(_ address: Multiaddr) -> Bool {
+        if let ip = address.first(.ip4)?.ip4Address { return ip.first == 127 }
+        if let ip = address.first(.ip6)?.ip6Address { return ip.dropLast().allSatisfy { $0 == 0 } && ip.last == 1 }
+        return false
     }
 
     /// Whether the address is an IP address of the public internet: neither private, nor that of a provider's own network

@@ -19,8 +19,7 @@ extension BasicHost {
             try await connect(to: peer, addresses: [address])
             return peer
         }
-        let own = listenAddresses.map(\.withoutPeerID)
-        guard !own.contains(address) else {
+        guard !ownAddresses.contains(address) else {
             throw HostError(.dialSelf, "\(address) is an address of this host itself")
         }
         do throws(SharedDialError) {
@@ -81,7 +80,12 @@ extension BasicHost {
             }
             throw HostError(.noAddresses, "no address of \(peer) is known; connect(to:) with one first")
         }
-        return DialTargets(named: addresses.map { $0.withPeerID(peer) }, stored: ready, peer: peer)
+        return DialTargets(
+            named: addresses.map { $0.withPeerID(peer) },
+            stored: ready,
+            added: Set(peerStore.addedAddresses(of: peer)),
+            peer: peer
+        )
     }
 
     /// One of the open connections to a peer, chosen as configured.

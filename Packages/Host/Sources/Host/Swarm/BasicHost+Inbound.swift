@@ -77,6 +77,8 @@ extension BasicHost {
         // Asked outside the lock: it is the user's code.
         let stage = configuration.gater.refusal(of: connection.info, isPeerAsked: isPeerAsked)
         if let stage { metrics.gated(stage) }
+        // Nothing is reported inside the lock: the metrics may ask this host.
+        var removed = 0
         let (refusal, supplanted) = state.withLock { state -> ((ConnectionErrorCode, HostError)?, HostConnection?) in
             guard state.phase == .running || state.phase == .idle else { return ((.shutdown, Self.closedError), nil) }
             guard peer != peerID else {
@@ -86,7 +88,9 @@ extension BasicHost {
                 return ((.gated, HostError(.gated, "the connection gater refuses \(peer)")), nil)
             }
             // Those that are over count no more, even if their ends have not been seen to yet.
-            for over in state.connections[peer, default: []] where over.muxed.isClosed { remove(over, from: &state) }
+            for over in state.connections[peer, default: []] where over.muxed.isClosed {
+                removed += remove(over, from: &state) ? 1 : 0
+            }
             let same = state.connections[peer, default: []]
             let oldest = connectionToReplace(by: muxed, among: same)
             do throws(HostError) {
@@ -97,16 +101,16 @@ extension BasicHost {
                 let isSecond = oldest == nil && same.count >= configuration.connections.limitPerPeer
                 return ((isSecond ? .supplanted : .resourceLimitExceeded, error), nil)
             }
-            if let oldest { remove(oldest, from: &state) }
+            if let oldest { removed += remove(oldest, from: &state) ? 1 : 0 }
             state.connections[peer, default: []].append(connection)
-            state.connectionCount += 1
             state.untold.add(connection)
-            metrics.connections.set(state.connectionCount)
             // Inside the lock, so that the peer store sees a connection's beginning before its end.
             peerStore.connected(peer)
             return (nil, oldest)
         }
+        if removed > 0 { metrics.connections.decrement(by: Double(removed)) }
         if let (code, error) = refusal {
+            resources.report(error)
             metrics.connectionRefused(error)
             await uncancelled { await muxed.close(code: code, reason: error.message) }
             throw error
@@ -114,6 +118,7 @@ extension BasicHost {
         if let supplanted {
             submit { await supplanted.muxed.close(code: .supplanted, reason: "a newer connection takes its place") }
         }
+        metrics.connections.increment()
         metrics.connectionsOpened.increment()
         logger.debug("connection opened", metadata: connection.metadata)
         if muxed.direction == .outbound { peerStore.learn([muxed.remoteAddress], of: peer) }
@@ -151,7 +156,7 @@ extension BasicHost {
 
     /// Gives the place of a connection back and tells of its end. Does nothing the second time.
     func ended(_ connection: HostConnection, reason: ConnectionCloseReason) {
-        state.withLock { remove(connection, from: &$0) }
+        if state.withLock({ remove(connection, from: &$0) }) { metrics.connections.decrement() }
         if connection.end(reason) { tellEnd(of: connection, reason: reason) }
     }
 
@@ -167,15 +172,19 @@ extension BasicHost {
         state.withLock { $0.untold.told(connection) }?.fulfil(.success(()))
     }
 
-    private func remove(_ connection: HostConnection, from state: inout State) {
-        guard let index = state.connections[connection.peer]?.firstIndex(where: { $0 === connection }) else { return }
+    /// Gives the place of a connection back.
+    ///
+    /// - Returns: Whether it had one: then the metrics are to be told, once the lock is given back.
+    private func remove(_ connection: HostConnection, from state: inout State) -> Bool {
+        guard let index = state.connections[connection.peer]?.firstIndex(where: { $0 === connection }) else {
+            return false
+        }
         state.connections[connection.peer]?.remove(at: index)
         if state.connections[connection.peer]?.isEmpty == true { state.connections[connection.peer] = nil }
-        state.connectionCount -= 1
         connection.giveBack()
         state.observed.forget(connection.info.id)
-        metrics.connections.set(state.connectionCount)
         peerStore.disconnected(connection.peer)
+        return true
     }
 
     /// Identifies the peer and handles its streams until the connection is over. One child task of the host.

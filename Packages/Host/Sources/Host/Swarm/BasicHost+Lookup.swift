@@ -24,7 +24,7 @@ extension BasicHost {
         }
         var problem = HostError(.noTransport, "\(address) stands for no address that a transport here dials")
         let settings = configuration.connections
-        let own = Set(listenAddresses.map(\.withoutPeerID))
+        let own = ownAddresses
         var found: [Multiaddr] = []
         for one in all where transports.contains(where: { $0.canDial(one) }) {
             // A name may say who is there; whom the caller named counts for more.

@@ -11,7 +11,8 @@ struct DialTargets: Sendable {
     var named: [Multiaddr]
     /// Addresses known from before.
     var stored: [Multiaddr] = []
-
+    /// Those, without `/p2p`, that the program put into the peer store: dialled before what the peer told.
+    var added: Set<Multiaddr> = []
     /// Who should be there, if that is known.
     var peer: PeerID?
 
@@ -108,7 +109,7 @@ extension BasicHost {
 
     /// Tries addresses in their order, each with a head start over the next, until one answers.
     private func dial(_ targets: DialTargets) async throws(HostError) -> HostConnection {
-        let own = Set(listenAddresses.map(\.withoutPeerID))
+        let own = ownAddresses
         let addresses = targets.all
         let candidates = addresses.filter { !own.contains($0.withoutPeerID) && canDial($0) }
         guard !candidates.isEmpty else {
@@ -133,6 +134,7 @@ extension BasicHost {
         let entries = AddressRanking.rank(
             allowed.filter { doubtful.contains($0) || reachable.contains($0) },
             first: Set(targets.named.map(\.withoutPeerID)),
+            second: targets.added,
             last: Set(doubtful.map(\.withoutPeerID)),
             publicStagger: configuration.connections.dialStagger,
             privateStagger: configuration.connections.privateDialStagger

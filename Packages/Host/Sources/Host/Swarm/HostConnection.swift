@@ -31,8 +31,6 @@ final class HostConnection: Sendable {
     private let bytesRead = Atomic<UInt64>(0)
     private let bytesWritten = Atomic<UInt64>(0)
     private let state = Mutex(State())
-    private let pushes = Mutex(TokenBucket(capacity: 10, refill: .seconds(5)))
-    private let clock: any Clock<Duration>
 
     init(
         id: UInt64,
@@ -51,7 +49,6 @@ final class HostConnection: Sendable {
         self.muxed = muxed
         self.resources = resources
         self.metrics = metrics
-        clock = configuration.clock
         opened = configuration.clock.now()
         inboundNegotiations = AsyncSemaphore(permits: configuration.streams.inboundNegotiations)
         outboundNegotiations = AsyncSemaphore(permits: configuration.streams.outboundNegotiations)
@@ -107,7 +104,7 @@ final class HostConnection: Sendable {
 
     // MARK: Resources
 
-    /// Counts the connection from now on.
+    /// Counts the connection from now on. Reports no refusal: it is called while the host's state is locked.
     ///
     /// - Parameters:
     ///   - old: A connection that goes when this one fits.
@@ -118,7 +115,8 @@ final class HostConnection: Sendable {
             resources.connection(info.direction),
             in: [.system, .peer(peer), .connection(info.id)],
             replacing: old?.state.withLock { $0.span },
-            isReserved: isReserved
+            isReserved: isReserved,
+            isReported: false
         )
         dial?.end()
         state.withLock { state in
@@ -178,13 +176,6 @@ final class HostConnection: Sendable {
             state.streamCount -= 1
             if let id { state.uses[id] = nil }
         }
-    }
-
-    /// Whether one more identify push of the peer is within its budget: 10 at once, one every 5 s in the long run, as
-    /// go-libp2p has it.
-    func takePush() -> Bool {
-        let moment = clock.now()
-        return pushes.withLock { $0.take(at: moment) }
     }
 }
 

@@ -77,6 +77,8 @@ public struct HostSnapshot: Sendable, Codable, Hashable {
     public var phase: String
     /// The addresses listened on.
     public var listenAddresses: [Multiaddr]
+    /// Where it is reached, as far as it knows; see ``BasicHost/addresses``.
+    public var addresses: [Multiaddr]
     /// The protocols spoken.
     public var protocols: [String]
     /// The peers that are connected.
@@ -123,6 +125,7 @@ extension BasicHost {
             peerID: peerID,
             phase: phase,
             listenAddresses: listenAddresses,
+            addresses: addresses,
             protocols: protocols,
             peers: peers.sorted { $0.id.description < $1.id.description },
             knownPeers: peerStore.count,
@@ -178,6 +181,7 @@ extension HostSnapshot: CustomStringConvertible {
     public var description: String {
         var lines = ["host \(peerID), \(phase)"]
         lines += listenAddresses.map { "  listens on \($0)" }
+        lines += Set(addresses).subtracting(listenAddresses).map { "  reached at \($0)" }.sorted()
         lines.append("  \(peers.count) peers connected, \(knownPeers) known, \(dials) dials under way")
         for peer in peers {
             let marks = (peer.isProtected ? ", protected" : "") + (peer.value == 0 ? "" : ", value \(peer.value)")

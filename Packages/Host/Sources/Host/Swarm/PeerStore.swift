@@ -6,13 +6,10 @@ import Synchronization
 public struct PeerInfo: Sendable {
     /// Who it is.
     public let peer: PeerID
-    /// Where it was or may be reached, without `/p2p`.
+    /// Where it was or may be reached, without `/p2p`: at most ``PeerStore/addressLimit``, those that the program added last.
     public var addresses: [Multiaddr] = []
     /// What it told about itself, once it was identified. Large answers are only kept while it is connected.
     public var identify: IdentifyInfo?
-
-    /// Roughly the memory it takes, in bytes.
-    var size: Int { 256 + Self.size(of: addresses) + (identify.map(Self.size) ?? 0) }
 
     static func size(of told: IdentifyInfo) -> Int {
         512 + told.protocolVersion.utf8.count + told.agentVersion.utf8.count
@@ -33,14 +30,21 @@ public struct PeerInfo: Sendable {
 ///
 /// ``storedPeers()``, ``restore(_:)`` and ``changes()`` are for those who keep it on disk, as the product
 /// `HostPeerStoreSQLite` does.
+///
+/// What a peer tells of itself never takes the place of an address that the program added or that a caller named, and is
+/// only taken as far as it can be true: a peer that is seen at a public address has no loopback, link-local or private ones
+/// to offer.
 public final class PeerStore: Sendable {
-    /// Addresses kept for each peer; the oldest goes first.
-    public static let addressLimit = 64
+    /// Addresses kept for each peer. Those that only the peer itself told go first, then those where it was met, then
+    /// those that the program added; of each kind the oldest.
+    public static let addressLimit = PeerAddresses.limit
     /// The largest answer to identify that is kept of a peer which is not connected, in bytes.
     static let absentIdentifyLimit = 4096
 
     private struct Entry {
-        var info: PeerInfo
+        let peer: PeerID
+        var known = PeerAddresses()
+        var identify: IdentifyInfo?
         /// What it counts for.
         var size = 0
         var touched: UInt64 = 0
@@ -52,11 +56,14 @@ public final class PeerStore: Sendable {
         /// Its open connections.
         var connections = 0
 
+        var info: PeerInfo { PeerInfo(peer: peer, addresses: known.all, identify: identify) }
+        /// Roughly the memory it takes, in bytes.
+        var footprint: Int { 256 + known.size + (identify.map(PeerInfo.size) ?? 0) }
         var isKept: Bool { isAdded || connections > 0 }
         var age: Duration { connections > 0 ? .zero : ageWhenSeen + seen.elapsed() }
 
         init(_ peer: PeerID, clock: any Clock<Duration>) {
-            info = PeerInfo(peer: peer)
+            self.peer = peer
             seen = clock.now()
         }
     }
@@ -118,7 +125,15 @@ public final class PeerStore: Sendable {
 
     /// The protocols a peer told, or `nil` when it was not identified.
     public func protocols(of peer: PeerID) -> [String]? {
-        info(for: peer)?.identify?.protocols
+        state.withLock { state in
+            guard let entry = state.entries[peer], !isOver(entry) else { return nil }
+            return entry.identify?.protocols
+        }
+    }
+
+    /// The addresses of a peer that the program has added.
+    func addedAddresses(of peer: PeerID) -> [Multiaddr] {
+        state.withLock { $0.entries[peer]?.known.added ?? [] }
     }
 
     /// Remembers addresses of a peer, and keeps the peer until ``remove(_:)``. Addresses that name another peer are
@@ -126,13 +141,13 @@ public final class PeerStore: Sendable {
     public func add(_ addresses: [Multiaddr], for peer: PeerID) {
         change(peer) { entry in
             entry.isAdded = true
-            Self.insert(addresses, into: &entry.info)
+            entry.known.add(Self.bare(addresses, of: peer))
         }
     }
 
-    /// Remembers addresses of a peer that were met with on the way, as long as there is room.
+    /// Remembers addresses that a caller named or that a peer has answered at, as long as there is room.
     func learn(_ addresses: [Multiaddr], of peer: PeerID) {
-        change(peer) { Self.insert(addresses, into: &$0.info) }
+        change(peer) { $0.known.meet(Self.bare(addresses, of: peer)) }
     }
 
     /// Forgets a peer. What a connected peer tells from then on is remembered again.
@@ -154,10 +169,11 @@ public final class PeerStore: Sendable {
     /// What is worth keeping for another run of the program: the peers of which an address is known.
     public func storedPeers() -> [StoredPeer] {
         state.withLock { state in
-            state.entries.values.filter { !$0.info.addresses.isEmpty && !isOver($0) }.map { entry in
+            state.entries.values.filter { !$0.known.isEmpty && !isOver($0) }.map { entry in
                 StoredPeer(
-                    peer: entry.info.peer,
-                    addresses: entry.info.addresses,
+                    peer: entry.peer,
+                    addresses: entry.known.all,
+                    addedAddresses: Set(entry.known.added),
                     isAdded: entry.isAdded,
                     age: entry.age,
                     revision: entry.touched
@@ -177,9 +193,11 @@ public final class PeerStore: Sendable {
         }
         for stored in ordered where stored.isAdded || stored.age <= lifetime {
             change(stored.peer) { entry in
-                let isKnown = !entry.info.addresses.isEmpty
-                let newer = entry.info.addresses
-                Self.insert(stored.addresses + newer, into: &entry.info)
+                let isKnown = !entry.known.isEmpty
+                entry.known.restore(
+                    added: Self.bare(stored.addresses.filter(stored.addedAddresses.contains), of: stored.peer),
+                    others: Self.bare(stored.addresses, of: stored.peer)
+                )
                 entry.isAdded = entry.isAdded || stored.isAdded
                 if !isKnown { entry.ageWhenSeen = max(.zero, stored.age) }
             }
@@ -194,18 +212,20 @@ public final class PeerStore: Sendable {
     /// - Parameters:
     ///   - update: What it told.
     ///   - isPush: Whether what it did not mention stays as it was.
+    ///   - remote: Where it is seen while it tells this: what cannot be reached from so far is no address to keep.
     /// - Returns: What is known of it now.
     @discardableResult
-    func record(_ update: IdentifyUpdate, isPush: Bool = false) -> IdentifyInfo {
+    func record(_ update: IdentifyUpdate, isPush: Bool = false, seenAt remote: Multiaddr) -> IdentifyInfo {
         change(update.peer) { entry in
-            let former = entry.info.identify
+            let former = entry.identify
             var told = update.applied(to: isPush ? former : nil)
             if let former, let old = former.record, let new = update.record, old.sequence > new.sequence {
                 told.record = old
                 told.listenAddresses = former.listenAddresses
             }
-            entry.info.identify = told
-            Self.insert(told.listenAddresses, into: &entry.info)
+            entry.identify = told
+            let useful = AddressScope.useful(told.listenAddresses, toldFrom: remote)
+            entry.known.tell(Self.bare(useful, of: update.peer))
             Self.thinOut(&entry)
             return told
         }
@@ -213,7 +233,7 @@ public final class PeerStore: Sendable {
 
     /// Takes note that a peer does not speak a protocol any more.
     func forget(protocol name: [UInt8], of peer: PeerID) {
-        state.withLock { $0.entries[peer]?.info.identify?.protocols.removeAll { Array($0.utf8) == name } }
+        state.withLock { $0.entries[peer]?.identify?.protocols.removeAll { Array($0.utf8) == name } }
     }
 
     /// Takes note of a connection to a peer.
@@ -230,7 +250,7 @@ public final class PeerStore: Sendable {
         // Of a visitor that told nothing nothing is worth keeping: made-up identities must not push out those that are.
         state.withLock { state in
             guard let entry = state.entries[peer], !entry.isKept else { return }
-            if entry.info.addresses.isEmpty, entry.info.identify == nil { Self.drop(peer, from: &state) }
+            if entry.known.isEmpty, entry.identify == nil { Self.drop(peer, from: &state) }
         }
     }
 
@@ -246,20 +266,18 @@ public final class PeerStore: Sendable {
         for (peer, entry) in state.entries where isOver(entry) { Self.drop(peer, from: &state) }
     }
 
-    private static func insert(_ addresses: [Multiaddr], into info: inout PeerInfo) {
-        for address in addresses {
-            if let named = address.peerID, named != info.peer { continue }
-            let bare = address.withoutPeerID
-            info.addresses.removeAll { $0 == bare }
-            info.addresses.append(bare)
+    /// The addresses without `/p2p`, but for those that name another peer.
+    private static func bare(_ addresses: [Multiaddr], of peer: PeerID) -> [Multiaddr] {
+        addresses.compactMap { address in
+            if let named = address.peerID, named != peer { return nil }
+            return address.withoutPeerID
         }
-        info.addresses = info.addresses.suffix(addressLimit)
     }
 
     /// A peer that is not here any more has to content itself with little room.
     private static func thinOut(_ entry: inout Entry) {
-        guard entry.connections == 0, let told = entry.info.identify else { return }
-        if PeerInfo.size(of: told) > absentIdentifyLimit { entry.info.identify = nil }
+        guard entry.connections == 0, let told = entry.identify else { return }
+        if PeerInfo.size(of: told) > absentIdentifyLimit { entry.identify = nil }
     }
 
     private static func drop(_ peer: PeerID, from state: inout State) {
@@ -277,7 +295,7 @@ public final class PeerStore: Sendable {
             (entry.seen, entry.ageWhenSeen) = (clock.now(), .zero)
             let result = body(&entry)
             // Those that stay push nobody out.
-            let size = entry.isKept ? 0 : entry.info.size
+            let size = entry.isKept ? 0 : entry.footprint
             state.size += size - entry.size
             entry.size = size
             state.entries[peer] = entry

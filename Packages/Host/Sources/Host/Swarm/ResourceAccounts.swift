@@ -2,7 +2,8 @@ import NetStream
 import PeerID
 import Synchronization
 
-/// The books of a running host, for many tasks. Holds no lock while it calls out.
+/// The books of a running host, for many tasks. Holds no lock while it calls out, and reports no refusal where its caller
+/// holds one.
 final class ResourceAccounts: Sendable {
     let limits: ResourceLimits
     private let ledger: Mutex<ResourceLedger>
@@ -58,9 +59,10 @@ final class ResourceAccounts: Sendable {
         _ amount: ResourceUsage,
         in scopes: [ResourceScope],
         replacing old: ResourceSpan? = nil,
-        isReserved: Bool
+        isReserved: Bool,
+        isReported: Bool = true
     ) throws(HostError) -> ResourceSpan {
-        let id = try changing { ledger throws(ResourceLimitExceeded) in
+        let id = try changing(isReported: isReported) { ledger throws(ResourceLimitExceeded) in
             guard let old else { return try ledger.open(amount, in: scopes, isReserved: isReserved) }
             return try ledger.replace(old.id, with: amount, in: scopes, isReserved: isReserved)
         }
@@ -85,13 +87,19 @@ final class ResourceAccounts: Sendable {
         ledger.withLock { $0.close(id) }
     }
 
+    /// Reports what a limit did not allow, for those who had to wait until they let go of a lock.
+    func report(_ error: HostError) {
+        if let exceeded = error.cause as? ResourceLimitExceeded { onRefusal(exceeded) }
+    }
+
     private func changing<Result: Sendable>(
+        isReported: Bool = true,
         _ body: (inout ResourceLedger) throws(ResourceLimitExceeded) -> Result
     ) throws(HostError) -> Result {
         do {
             return try ledger.withLock { ledger throws(ResourceLimitExceeded) in try body(&ledger) }
         } catch {
-            onRefusal(error)
+            if isReported { onRefusal(error) }
             throw HostError(.resourceLimit, error.description, cause: error)
         }
     }

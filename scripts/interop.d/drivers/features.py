@@ -1,0 +1,31 @@
+"""The features that a dialer tries on a listener, in this order. The one list: the drivers and the harness take it from here."""
+
+(
+    HANDSHAKE,
+    IDENTIFY,
+    PING,
+    ECHO,
+    BIG_ECHO,
+    HALF_CLOSE,
+    STREAMS,
+    RESET,
+    RESET_BACK,
+    LARGE,
+    PERF,
+    AGENT,
+    WRONG_ID,
+) = FEATURES = (
+    "handshake",
+    "identify",
+    "ping",
+    "echo",
+    "echo-1MiB",
+    "half-close",
+    "100-streams",
+    "reset",
+    "reset-back",
+    "large",
+    "perf",
+    "agent",
+    "wrong-id",
+)
