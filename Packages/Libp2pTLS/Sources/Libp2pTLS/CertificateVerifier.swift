@@ -29,6 +29,15 @@ public enum CertificateVerifier {
         expecting expectedPeer: PeerID? = nil,
         allowedKeyTypes: Set<KeyType> = allKeyTypes
     ) throws(TLSError) -> VerifiedPeer {
+        try verify(
+            certificateDER: onlyCertificate(of: certificateChain),
+            at: unixSeconds,
+            expecting: expectedPeer,
+            allowedKeyTypes: allowedKeyTypes
+        )
+    }
+
+    private static func onlyCertificate(of certificateChain: [[UInt8]]) throws(TLSError) -> [UInt8] {
         guard let certificate = certificateChain.first else {
             throw TLSError(.noCertificate, "The peer presented no certificate; libp2p requires one from both sides.")
         }
@@ -38,12 +47,28 @@ public enum CertificateVerifier {
                 "The peer presented \(certificateChain.count) certificates; libp2p allows exactly one."
             )
         }
-        return try verify(
-            certificateDER: certificate,
-            at: unixSeconds,
-            expecting: expectedPeer,
-            allowedKeyTypes: allowedKeyTypes
-        )
+        return certificate
+    }
+
+    /// The same, for a host that has seen the certificate before.
+    static func verify(
+        certificateChain: [[UInt8]],
+        at unixSeconds: Int64,
+        expecting expectedPeer: PeerID?,
+        allowedKeyTypes: Set<KeyType>,
+        known: VerifiedCertificates
+    ) throws(TLSError) -> VerifiedPeer {
+        let certificate = try onlyCertificate(of: certificateChain)
+        guard let entry = known.entry(for: certificate) else {
+            let (peer, validity) = try examine(certificate, at: unixSeconds, allowedKeyTypes)
+            known.store(VerifiedCertificates.Entry(peer: peer, validity: validity))
+            try checkExpected(peer, expectedPeer)
+            return peer
+        }
+        try checkValidity(entry.validity, at: unixSeconds)
+        try checkKeyType(of: entry.peer.publicKey, allowed: allowedKeyTypes)
+        try checkExpected(entry.peer, expectedPeer)
+        return entry.peer
     }
 
     /// Verifies one certificate. The cheap checks come first, so that a bad certificate costs little.
@@ -68,6 +93,23 @@ public enum CertificateVerifier {
         expecting expectedPeer: PeerID? = nil,
         allowedKeyTypes: Set<KeyType> = allKeyTypes
     ) throws(TLSError) -> VerifiedPeer {
+        let (peer, _) = try examine(certificateDER, at: unixSeconds, allowedKeyTypes)
+        try checkExpected(peer, expectedPeer)
+        return peer
+    }
+
+    /// When a certificate is valid, in seconds since 1970, both inclusive.
+    struct Validity: Sendable {
+        var notBefore: Int64
+        var notAfter: Int64
+    }
+
+    /// Every check but that of who was expected.
+    private static func examine(
+        _ certificateDER: [UInt8],
+        at unixSeconds: Int64,
+        _ allowedKeyTypes: Set<KeyType>
+    ) throws(TLSError) -> (VerifiedPeer, Validity) {
         guard certificateDER.count <= maximumCertificateSize else {
             throw TLSError(
                 .certificateTooLarge,
@@ -80,7 +122,8 @@ public enum CertificateVerifier {
             publicKey: certificate.publicKeyAlgorithm
         )
         let signedKey = try checkExtensions(certificate.extensions)
-        try checkValidity(certificate, at: unixSeconds)
+        let validity = Validity(notBefore: certificate.notBefore, notAfter: certificate.notAfter)
+        try checkValidity(validity, at: unixSeconds)
         let identity = try identityKey(signedKey, allowed: allowedKeyTypes)
 
         let certificateKey = try CertificatePublicKey(certificate)
@@ -94,9 +137,7 @@ public enum CertificateVerifier {
                     + "\(identity.peerID)."
             )
         }
-        let peer = VerifiedPeer(publicKey: identity, certificateDER: certificateDER)
-        try checkExpected(peer, expectedPeer)
-        return peer
+        return (VerifiedPeer(publicKey: identity, certificateDER: certificateDER), validity)
     }
 
     private static func checkExpected(_ peer: VerifiedPeer, _ expected: PeerID?) throws(TLSError) {
@@ -144,7 +185,7 @@ public enum CertificateVerifier {
         }
     }
 
-    private static func checkValidity(_ certificate: ParsedCertificate, at now: Int64) throws(TLSError) {
+    private static func checkValidity(_ certificate: Validity, at now: Int64) throws(TLSError) {
         if now < certificate.notBefore {
             throw TLSError(
                 .notYetValid,
@@ -171,13 +212,17 @@ public enum CertificateVerifier {
         } catch {
             throw TLSError(.badKey, "The identity key in the certificate is not a valid key.", cause: error)
         }
+        try checkKeyType(of: key, allowed: allowed)
+        return key
+    }
+
+    private static func checkKeyType(of key: PublicKey, allowed: Set<KeyType>) throws(TLSError) {
         guard allowed.contains(key.type) else {
             throw TLSError(
                 .keyTypeNotAllowed,
                 "The peer's identity key is of type \(key.type), which is not allowed here."
             )
         }
-        return key
     }
 
     private static func text(_ unixSeconds: Int64) -> String {

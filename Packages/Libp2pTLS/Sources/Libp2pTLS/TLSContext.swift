@@ -16,6 +16,7 @@ public final class TLSContext: Sendable {
     private let priority: Priority
     private let keyLog: KeyLog?
     private let current: Mutex<Credentials>
+    private let known = VerifiedCertificates()
     /// `nil` where sessions cannot be resumed.
     let tickets: SessionTickets?
 
@@ -86,7 +87,8 @@ public final class TLSContext: Sendable {
             priority: priority,
             configuration: configuration,
             keyLog: keyLog,
-            tickets: tickets
+            tickets: tickets,
+            known: known
         )
     }
 

@@ -37,6 +37,7 @@ public final class TLSSession {
     private let configuration: TLSConfiguration
     private let keyLog: KeyLog?
     private let tickets: SessionTickets?
+    private let known: VerifiedCertificates
     /// Retained because GnuTLS keeps only pointers to them.
     private let credentials: Credentials
     private let priority: Priority
@@ -50,9 +51,11 @@ public final class TLSSession {
         priority: Priority,
         configuration: TLSConfiguration,
         keyLog: KeyLog?,
-        tickets: SessionTickets?
+        tickets: SessionTickets?,
+        known: VerifiedCertificates
     ) throws(TLSError) {
         self.role = role
+        self.known = known
         self.expectedPeer = expectedPeer
         self.credentials = credentials
         self.priority = priority
@@ -84,6 +87,10 @@ public final class TLSSession {
 
     /// Whether a client's session keeps the tickets that the server gives.
     public var takesTickets: Bool { role == .client && tickets != nil }
+
+    /// Whether the session still has work when the handshake is confirmed: with ``TLSConfiguration/sessionTickets`` it gives
+    /// tickets or takes them. Otherwise a driver that hands it no bytes any more may let it go.
+    public var isNeededAfterHandshake: Bool { tickets != nil }
 
     /// The certificate that this session presents, in DER.
     public var localCertificateDER: [UInt8] { credentials.certificateDER }
@@ -228,7 +235,8 @@ extension TLSSession {
                 certificateChain: chain,
                 at: configuration.clock(),
                 expecting: expectedPeer,
-                allowedKeyTypes: configuration.allowedKeyTypes
+                allowedKeyTypes: configuration.allowedKeyTypes,
+                known: known
             )
             return 0
         } catch {
@@ -251,7 +259,8 @@ extension TLSSession {
                     certificateChain: chain,
                     at: configuration.clock(),
                     expecting: expectedPeer,
-                    allowedKeyTypes: configuration.allowedKeyTypes
+                    allowedKeyTypes: configuration.allowedKeyTypes,
+                    known: known
                 )
             }
             return 0
