@@ -165,6 +165,11 @@ static int on_recv_crypto_data(ngtcp2_conn *conn, lp2p_level level, uint64_t off
   if (level == LP2P_LEVEL_1RTT) {
     return post_handshake_message(user_data, data, datalen);
   }
+  if (((lp2p_conn *)user_data)->session == NULL) {
+    /* The session went when the handshake was confirmed: nobody is there to read more of it. */
+    ngtcp2_conn_set_tls_alert(conn, LP2P_ALERT_UNEXPECTED_MESSAGE);
+    return NGTCP2_ERR_CRYPTO;
+  }
   return ngtcp2_crypto_recv_crypto_data_cb(conn, level, offset, data, datalen, user_data);
 }
 

@@ -195,11 +195,20 @@ lp2p_conn *lp2p_conn_server_new(const lp2p_config *config, const lp2p_cid *dcid,
   return make(config, dcid, scid, local, local_length, remote, remote_length, session, events, owner, status, 1);
 }
 
+void lp2p_conn_forget_session(lp2p_conn *self) {
+  if (self->session == NULL) {
+    return;
+  }
+  gnutls_session_set_ptr(self->session, NULL);
+  ngtcp2_conn_set_tls_native_handle(self->conn, NULL);
+  self->session = NULL;
+}
+
 void lp2p_conn_delete(lp2p_conn *self) {
   if (self == NULL) {
     return;
   }
-  gnutls_session_set_ptr(self->session, NULL);
+  lp2p_conn_forget_session(self);
   ngtcp2_conn_del(self->conn);
   free(self->ticket);
   free(self);

@@ -14,6 +14,7 @@ struct lp2p_conn {
   /// What GnuTLS's session pointer points to; the helper library's hooks find the connection by it.
   ngtcp2_crypto_conn_ref reference;
   ngtcp2_conn *conn;
+  /// NULL once the connection can do without it.
   gnutls_session_t session;
   lp2p_events events;
   void *owner;

@@ -26,7 +26,7 @@ import Musl
             expecting: nil,
             now: network.now
         )
-        gnutls_credentials_set(core.session.handle, GNUTLS_CRD_CERTIFICATE, UnsafeMutableRawPointer(credentials))
+        gnutls_credentials_set(core.session?.handle, GNUTLS_CRD_CERTIFICATE, UnsafeMutableRawPointer(credentials))
         network.service(core, of: client)
         network.run(seconds: 10) { client.events(of: core).termination != nil }
         let accepted = try #require(server.opened.first)

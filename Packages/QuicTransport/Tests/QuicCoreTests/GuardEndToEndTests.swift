@@ -135,7 +135,7 @@ private func withoutTransportParameters(_ hello: UnsafeRawBufferPointer) -> [UIn
             now: network.now
         )
         // GnuTLS hands its messages to this function, and this one to the library.
-        gnutls_handshake_set_read_function(core.session.handle) { session, level, type, data, length in
+        gnutls_handshake_set_read_function(core.session?.handle) { session, level, type, data, length in
             guard type != GNUTLS_HANDSHAKE_CHANGE_CIPHER_SPEC, let reference = gnutls_session_get_ptr(session) else {
                 return 0
             }

@@ -171,6 +171,10 @@ lp2p_conn *lp2p_conn_server_new(const lp2p_config *config, const lp2p_cid *dcid,
                                 uint32_t remote_length, void *session, const lp2p_events *events, void *owner,
                                 lp2p_status *status);
 
+/// Takes the TLS session away for good, so that its owner may free it. For a connection whose handshake is confirmed and
+/// that wants no tickets: packets, key updates and the close need it no more (guard (b)).
+void lp2p_conn_forget_session(lp2p_conn *conn);
+
 void lp2p_conn_delete(lp2p_conn *conn);
 
 /// Feeds one datagram. An empty datagram is dropped, and so is one from another address of a pinned peer, and on ngtcp2

@@ -129,12 +129,13 @@ extension ConnectionCore {
     /// The TLS handshake is done; the peer was verified inside it.
     fileprivate func handshakeCompleted() {
         // A resumed session shows its peer only now.
-        session.judgeResumedPeer()
-        guard let peer = session.verifiedPeer else {
+        session?.judgeResumedPeer()
+        guard let session, let peer = session.verifiedPeer else {
             // Otherwise the session verifies inside the handshake. Nothing may flow.
             isUnverified = true
             return
         }
+        verifiedPeer = peer
         handshakeDone = true
         needsKeepAlive = true
         events.append(

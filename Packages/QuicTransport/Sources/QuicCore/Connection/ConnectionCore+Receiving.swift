@@ -49,7 +49,8 @@ extension ConnectionCore {
         }
         if needsKeepAlive { adaptKeepAlive() }
         if isUnverified { return fail(LP2P_INTERNAL, now: now) }
-        if status != LP2P_OK { handleReadFailure(status, now: now) }
+        if status != LP2P_OK { return handleReadFailure(status, now: now) }
+        if isConfirmed, session != nil { releaseSession() }
     }
 
     /// The shortest pause between two PINGs that keep a connection alive, whatever the peer asks for.
@@ -111,11 +112,11 @@ extension ConnectionCore {
     func fail(_ status: lp2p_status, now: UInt64) {
         var code = lp2p_conn_close_code(pointer, status)
         // GnuTLS has no error for some of the alerts that our checks call for.
-        if !handshakeDone, status != LP2P_GUARD_VIOLATION, let failure = session.failure {
+        if !handshakeDone, status != LP2P_GUARD_VIOLATION, let failure = session?.failure {
             code = QuicErrorCode.crypto(alert: failure.alert).rawValue
         }
         var error = QuicError(status: status, while: handshakeDone ? "reading a packet" : "shaking hands", code: code)
-        if !handshakeDone, let alert = QuicErrorCode(rawValue: code).tlsAlert {
+        if !handshakeDone, let session, let alert = QuicErrorCode(rawValue: code).tlsAlert {
             error = .handshake(tls: session.recordFailure(sentAlert: alert), code: code)
         }
         beginClose(kind: LP2P_CLOSE_TRANSPORT, code: code, reason: "", cause: .transport, error: error, now: now)
@@ -146,7 +147,7 @@ extension ConnectionCore {
         let reason = String(decoding: bytes, as: UTF8.self)
         let isApplication = kind == LP2P_CLOSE_APPLICATION
         var error = QuicError.closedByPeer(code: code, isApplication: isApplication, reason: reason)
-        if !handshakeDone, !isApplication, let alert = QuicErrorCode(rawValue: code).tlsAlert {
+        if !handshakeDone, !isApplication, let session, let alert = QuicErrorCode(rawValue: code).tlsAlert {
             error.cause = session.recordFailure(receivedAlert: alert)
         }
         terminate(

@@ -55,7 +55,10 @@ public final class ConnectionCore {
     /// The address the peer was first seen at or dialed at.
     public let initialRemote: NetworkAddress
 
-    let session: TLSSession
+    /// The TLS session; `nil` once the handshake is confirmed and it has no more to do.
+    private(set) var session: TLSSession?
+    /// Who the other end is, once every check has passed.
+    var verifiedPeer: VerifiedPeer?
     let entropy: any ConnectionEntropy
     var pointer: OpaquePointer?
 
@@ -222,7 +225,7 @@ public final class ConnectionCore {
         let pathSizes = PathSizes.discovery(upTo: opening.parameters.maxPayload)
         var status = LP2P_OK
         let owner = Unmanaged.passUnretained(self).toOpaque()
-        let session = UnsafeMutableRawPointer(self.session.handle)
+        let session = UnsafeMutableRawPointer(opening.session.handle)
         var peer = lp2p_cid(opening.destination)
         var own = lp2p_cid(opening.source)
         var events = connectionCallbacks()
@@ -344,7 +347,15 @@ extension ConnectionCore {
     /// Sends a client a ticket with which it may resume the TLS session, where tickets are enabled.
     func sendSessionTicket() {
         guard isOpen, isServer else { return }
-        session.sendTicket()
+        session?.sendTicket()
+    }
+
+    /// Frees the TLS session, several times the size of everything else that an idle connection needs, when the handshake is
+    /// confirmed: no byte of TLS is read after that, unless there are tickets. Not from inside a callback of the library.
+    func releaseSession() {
+        guard isConfirmed, let session, !session.isNeededAfterHandshake else { return }
+        lp2p_conn_forget_session(pointer)
+        self.session = nil
     }
 }
 

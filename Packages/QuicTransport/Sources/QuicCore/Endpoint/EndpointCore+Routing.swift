@@ -27,7 +27,7 @@ extension EndpointCore {
                 group.release(token, of: owner)
             case .moved(let remote): registry.move(handle, to: remote)
             case .addressToken(let token):
-                guard let peer = core.session.verifiedPeer?.peerID else { continue }
+                guard let peer = core.verifiedPeer?.peerID else { continue }
                 addressTokens.store(token, of: peer, at: core.remoteAddress)
             }
         }
