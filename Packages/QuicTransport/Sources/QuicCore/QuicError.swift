@@ -4,40 +4,104 @@ public import PeerID
 ///
 /// Two errors are equal when their ``code`` is, so that `error == QuicError(.timeout, "")` and `switch error.code`
 /// both work; the rest is detail for people and logs.
+///
+/// The detail stands in memory of its own: an error has the size of a pointer, because room for one is kept in every stream,
+/// in every task that waits, and in most results.
 public struct QuicError: Error, Sendable {
+    private struct Details: Sendable {
+        var code: Code
+        var message: String
+        var quicCode: UInt64?
+        var isApplicationCode: Bool
+        var isByPeer: Bool
+        var expectedPeer: PeerID?
+        var actualPeer: PeerID?
+        var field: String?
+        var currentState: String?
+        var attemptedOperation: String?
+        var cause: (any Error)?
+    }
+
+    private final class Storage: Sendable {
+        let details: Details
+
+        init(_ details: Details) { self.details = details }
+    }
+
+    private var storage: Storage
+
+    private mutating func change<Value>(_ field: WritableKeyPath<Details, Value>, to value: Value) {
+        var details = storage.details
+        details[keyPath: field] = value
+        storage = Storage(details)
+    }
+
     /// What went wrong.
-    public var code: Code
+    public var code: Code {
+        get { storage.details.code }
+        set { change(\.code, to: newValue) }
+    }
 
     /// What happened and what the caller can do about it.
-    public var message: String
+    public var message: String {
+        get { storage.details.message }
+        set { change(\.message, to: newValue) }
+    }
 
     /// The QUIC error code that goes with the error: of the transport (see ``QuicErrorCode``), or of the application
     /// when ``isApplicationCode`` is true. `nil` when no code travelled.
-    public var quicCode: UInt64?
+    public var quicCode: UInt64? {
+        get { storage.details.quicCode }
+        set { change(\.quicCode, to: newValue) }
+    }
 
     /// Whether ``quicCode`` is an application's code (a stream's reset, a close of type 0x1d).
-    public var isApplicationCode: Bool
+    public var isApplicationCode: Bool {
+        get { storage.details.isApplicationCode }
+        set { change(\.isApplicationCode, to: newValue) }
+    }
 
     /// Whether the peer caused it: closed the connection, reset the stream, refused.
-    public var isByPeer: Bool
+    public var isByPeer: Bool {
+        get { storage.details.isByPeer }
+        set { change(\.isByPeer, to: newValue) }
+    }
 
     /// The peer that was dialled, when another one answered (``Code/peerVerification``).
-    public var expectedPeer: PeerID?
+    public var expectedPeer: PeerID? {
+        get { storage.details.expectedPeer }
+        set { change(\.expectedPeer, to: newValue) }
+    }
 
     /// The peer that answered (``Code/peerVerification``).
-    public var actualPeer: PeerID?
+    public var actualPeer: PeerID? {
+        get { storage.details.actualPeer }
+        set { change(\.actualPeer, to: newValue) }
+    }
 
     /// The path of the field that is invalid (``Code/invalidConfiguration``), such as `timeouts.idle`.
-    public var field: String?
+    public var field: String? {
+        get { storage.details.field }
+        set { change(\.field, to: newValue) }
+    }
 
     /// The state something was in (``Code/streamState`` and ``Code/state``).
-    public var currentState: String?
+    public var currentState: String? {
+        get { storage.details.currentState }
+        set { change(\.currentState, to: newValue) }
+    }
 
     /// What was attempted in that state.
-    public var attemptedOperation: String?
+    public var attemptedOperation: String? {
+        get { storage.details.attemptedOperation }
+        set { change(\.attemptedOperation, to: newValue) }
+    }
 
     /// The error underneath.
-    public var cause: (any Error)?
+    public var cause: (any Error)? {
+        get { storage.details.cause }
+        set { change(\.cause, to: newValue) }
+    }
 
     /// Makes an error from its parts.
     public init(
@@ -48,12 +112,16 @@ public struct QuicError: Error, Sendable {
         isByPeer: Bool = false,
         cause: (any Error)? = nil
     ) {
-        self.code = code
-        self.message = message
-        self.quicCode = quicCode
-        self.isApplicationCode = isApplicationCode
-        self.isByPeer = isByPeer
-        self.cause = cause
+        storage = Storage(
+            Details(
+                code: code,
+                message: message,
+                quicCode: quicCode,
+                isApplicationCode: isApplicationCode,
+                isByPeer: isByPeer,
+                cause: cause
+            )
+        )
     }
 
     /// Makes an error that bears a code of the transport.

@@ -31,7 +31,9 @@ public final class QuicConnection: MuxedConnection {
     /// The QUIC version in use.
     public let version: QuicVersion
     /// The settings the connection was made with.
-    public let configuration: QuicConfiguration
+    public var configuration: QuicConfiguration { settings.configuration }
+    /// One for all connections of the socket: the settings are larger than everything else here.
+    let settings: SharedConfiguration
 
     /// The moves of the connection to other paths, its own and the peer's, until it is over. For one consumer; the newest 16
     /// wait for it.
@@ -71,14 +73,16 @@ public final class QuicConnection: MuxedConnection {
         cipherSuite = handshake.cipherSuite
         isResumed = handshake.isResumed
         version = QuicVersion(rawValue: handshake.version)
-        configuration = endpoint.configuration
+        settings = endpoint.settings
         (pathChanges, pathChangesContinuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(16))
         (datagrams, datagramsContinuation) = AsyncStream.makeStream(
             bufferingPolicy: .bufferingNewest(endpoint.configuration.maxQueuedDatagrams)
         )
         let deadlines = endpoint.deadlines
         self.deadlines = deadlines
-        inbound = AsyncQueue(capacity: max(1, configuration.streams.maxInbound)) { deadlines.schedule(after: $0, $1) }
+        inbound = AsyncQueue(capacity: max(1, settings.configuration.streams.maxInbound)) {
+            deadlines.schedule(after: $0, $1)
+        }
         eventLoop = endpoint.eventLoop
         self.driver = NIOLoopBound(driver, eventLoop: endpoint.eventLoop)
         state = Mutex(State(local: driver.core.localAddress, remote: driver.core.remoteAddress))
@@ -160,7 +164,7 @@ public final class QuicConnection: MuxedConnection {
         let isCancelled = Mutex(false)
         let result: Result<QuicStream, QuicError> = await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
-                if let timeout = configuration.timeouts.streamOpen {
+                if let timeout = settings.configuration.timeouts.streamOpen {
                     let armed = deadlines.schedule(after: timeout) {
                         eventLoop.execute { driver.value.cancelOpen(id: id, .openTimeout) }
                     }
@@ -195,7 +199,7 @@ public final class QuicConnection: MuxedConnection {
 
     /// Waits for the next stream that the peer opens; see ``acceptStream()``.
     public func acceptQuicStream() async throws(QuicError) -> QuicStream {
-        let stream = try await inbound.next(timeout: configuration.timeouts.streamAccept)
+        let stream = try await inbound.next(timeout: settings.configuration.timeouts.streamAccept)
         let driver = driver
         eventLoop.execute { driver.value.streamAccepted() }
         return stream
@@ -225,7 +229,7 @@ public final class QuicConnection: MuxedConnection {
         let driver = driver
         eventLoop.execute { driver.value.close(code: code, reason: reason) }
         // A cancelled task waits too: what comes after it may take the socket away.
-        _ = await waitForEnd(makeWaiterID(), atMost: configuration.timeouts.close)
+        _ = await waitForEnd(makeWaiterID(), atMost: settings.configuration.timeouts.close)
     }
 
     /// Waits until the connection is over and says why. When the task is cancelled it waits no longer, and the reason's

@@ -17,14 +17,12 @@ public final class QuicStream: MuxedStream {
     public let connection: QuicConnection
 
     private let mailbox: StreamMailbox
-    private let timeouts: QuicConfiguration.Timeouts
 
     init(id: StreamID, direction: Direction, mailbox: StreamMailbox, connection: QuicConnection) {
         self.id = UInt64(id.rawValue)
         self.direction = direction
         self.mailbox = mailbox
         self.connection = connection
-        timeouts = connection.configuration.timeouts
     }
 
     deinit { mailbox.abandon(code: StreamErrorCode.none.rawValue) }
@@ -34,7 +32,7 @@ public final class QuicStream: MuxedStream {
     /// - Throws: ``QuicError`` of code `streamReset`, `streamClosed`, `streamTimeout`, `cancelled`, or what ended the
     ///   connection.
     public func read(upTo maxLength: Int = .max) async throws -> [UInt8]? {
-        try await mailbox.read(upTo: maxLength, timeout: timeouts.streamRead)
+        try await mailbox.read(upTo: maxLength, timeout: connection.settings.configuration.timeouts.streamRead)
     }
 
     /// Sends bytes; see `MuxedStream`. They are copied once, into memory that stays until the peer has them.
@@ -42,12 +40,12 @@ public final class QuicStream: MuxedStream {
     /// - Throws: ``QuicError`` of code `streamReset`, `streamClosed`, `streamTimeout`, `cancelled`, or what ended the
     ///   connection.
     public func write(_ bytes: [UInt8]) async throws {
-        try await mailbox.write(bytes, timeout: timeouts.streamWrite)
+        try await mailbox.write(bytes, timeout: connection.settings.configuration.timeouts.streamWrite)
     }
 
     /// Ends the sending half (FIN, RFC 9000 §3.1). Idempotent.
     public func closeWrite() async throws {
-        try await mailbox.closeWrite(timeout: timeouts.streamClose)
+        try await mailbox.closeWrite(timeout: connection.settings.configuration.timeouts.streamClose)
     }
 
     /// Ends the receiving half (STOP_SENDING, RFC 9000 §3.5). Idempotent.
@@ -60,7 +58,7 @@ public final class QuicStream: MuxedStream {
     /// - Throws: ``QuicError``; the stream is reset then.
     public func close() async throws {
         do {
-            try await mailbox.closeWrite(timeout: timeouts.streamClose)
+            try await mailbox.closeWrite(timeout: connection.settings.configuration.timeouts.streamClose)
         } catch {
             reset(code: .generic)
             throw error

@@ -42,7 +42,7 @@ extension ConnectionDriver {
 
     private func tryOpen() -> Result<QuicStream?, QuicError> {
         guard let connection else { return .failure(core.termination?.error ?? .notConnected) }
-        let limit = endpoint.configuration.streams.maxOutbound
+        let limit = endpoint.settings.configuration.streams.maxOutbound
         guard openOutbound < limit else {
             return .failure(
                 QuicError(
@@ -84,18 +84,10 @@ extension ConnectionDriver {
     // MARK: both
 
     private func makeStream(_ id: StreamID, _ direction: Direction, _ connection: QuicConnection) -> QuicStream {
-        let configuration = endpoint.configuration
         let wakes = wakes
         let deadlines = endpoint.deadlines
-        let highWater = configuration.streams.sendBufferHighWatermark
         let mailbox = StreamMailbox(
-            limits: StreamMailbox.Limits(
-                window: configuration.flowControl.streamWindow,
-                receiveHighWater: configuration.streams.receiveHighWatermark,
-                receiveLowWater: configuration.streams.receiveLowWatermark,
-                highWater: highWater,
-                lowWater: highWater / 2
-            ),
+            limits: endpoint.settings.streamLimits,
             pool: endpoint.pool,
             scheduleTimeout: { deadlines.schedule(after: $0, $1) },
             wakeLoop: { wakes.add(id, $0) }

@@ -69,7 +69,7 @@ final class ConnectionDriver {
         self.endpoint = endpoint
         self.direction = direction
         wakes = WakeList(eventLoop: endpoint.eventLoop)
-        let streams = endpoint.configuration.streams
+        let streams = endpoint.settings.configuration.streams
         inbound = InboundStreamCredit(
             initial: min(streams.initialInboundCredit, streams.maxInbound),
             limit: streams.maxInbound

@@ -15,7 +15,8 @@ import Musl
 /// Everything here happens on the event loop.
 final class EndpointDriver: UDPEndpointHandler {
     let core: EndpointCore
-    let configuration: QuicConfiguration
+    let settings: SharedConfiguration
+    var configuration: QuicConfiguration { settings.configuration }
     let eventLoop: any EventLoop
     let deadlines: DeadlineQueue
     let pool = SendChunkPool()
@@ -59,7 +60,7 @@ final class EndpointDriver: UDPEndpointHandler {
         self.core = core
         self.metrics = metrics
         self.inboxes = inboxes
-        configuration = core.configuration
+        settings = SharedConfiguration(core.configuration)
         eventLoop = socket.eventLoop
         deadlines = DeadlineQueue(eventLoop: socket.eventLoop)
     }
