@@ -185,8 +185,9 @@ public final class NetStream: Sendable {
             return shared.machine.apply(.reset)
         }
         guard action != .none else { return }
-        muxed.reset(code: code)
+        // Before a task that waits on the stream learns of it: what it takes up next must find the place free.
         perform(action)
+        muxed.reset(code: code)
     }
 
     // MARK: Inside

@@ -149,10 +149,14 @@ final class LazyNegotiatedStream: MuxedStream {
         try await opened.wait()
     }
 
+    private var breakOff: @Sendable () -> Void {
+        { [base] in base.reset(code: .protocolNegotiationFailed) }
+    }
+
     private func send(_ bytes: [UInt8]) async throws {
         await uncancelled { [self] in
             do {
-                try await withDeadline(timeout, clock: clock) { [base] in try await base.write(bytes) }
+                try await withDeadline(timeout, clock: clock, breakingOff: breakOff) { try await base.write(bytes) }
                 state.withLock { $0.isOpened = true }
                 opened.fulfil(.success(()))
             } catch {
@@ -171,7 +175,7 @@ final class LazyNegotiatedStream: MuxedStream {
     private func finishNegotiation() async throws {
         do {
             try await answering.withPermit {
-                try await withDeadline(timeout, clock: clock) { [self] in
+                try await withDeadline(timeout, clock: clock, breakingOff: breakOff) {
                     while !state.withLock({ $0.isAgreed }) { try await readAnswer() }
                 }
             }

@@ -97,7 +97,10 @@ public struct PingSession: Sendable {
 
     private func ping(on stream: NetStream, answered: Int) async throws -> Duration {
         var random = SystemRandomNumberGenerator()
-        let payload = (0..<PingProtocol.payloadSize).map { _ in UInt8.random(in: 0...255, using: &random) }
+        // Eight bytes at once: each asks the system.
+        let payload = (0..<PingProtocol.payloadSize / 8).flatMap { _ in
+            withUnsafeBytes(of: random.next() as UInt64) { Array($0) }
+        }
         do {
             let start = host.configuration.clock.now()
             try await stream.write(payload)
@@ -175,7 +178,9 @@ extension BasicHost {
             return stream.reset(code: .resourceLimitExceeded)
         }
         do {
-            try await withDeadline(.seconds(1), clock: configuration.clock) { try await slots.semaphore.acquire() }
+            if !slots.semaphore.tryAcquire() {
+                try await withDeadline(.seconds(1), clock: configuration.clock) { try await slots.semaphore.acquire() }
+            }
         } catch {
             return stream.reset(code: .resourceLimitExceeded)
         }
@@ -185,6 +190,7 @@ extension BasicHost {
             while try await withDeadline(
                 PingProtocol.idleLimit,
                 clock: configuration.clock,
+                breakingOff: { stream.reset() },
                 operation: { try await Self.answerPing(on: stream) }
             ) {}
         } catch let error as NetStreamError where error.code == .timeout {

@@ -93,5 +93,6 @@ final class SharedResult<Value: Sendable>: Sendable {
 ///
 /// Leaving a scope must close what was opened in it. This is the only place where a task is made outside the tree.
 func uncancelled(_ operation: @escaping @Sendable () async -> Void) async {
-    await Task { await operation() }.value
+    // What needs not wait is done before this returns.
+    await Task.immediate { await operation() }.value
 }

@@ -250,7 +250,11 @@ extension BasicHost {
         let name: [UInt8]?
         let start = configuration.clock.now()
         do {
-            name = try await withDeadline(configuration.streams.negotiationTimeout, clock: configuration.clock) {
+            name = try await withDeadline(
+                configuration.streams.negotiationTimeout,
+                clock: configuration.clock,
+                breakingOff: { stream.reset(code: .protocolNegotiationFailed) }
+            ) {
                 try await MultistreamDriver.answer(
                     on: stream,
                     accepts: { self.handler(for: $0) != nil },

@@ -1,0 +1,53 @@
+import Synchronization
+import Testing
+
+@testable import NetStream
+
+@Suite struct DeadlineTimersTests {
+    @Test func everyDeadlineComesAndNoneEarly() async {
+        let timers = DeadlineTimers()
+        let start = ContinuousClock.now
+        let (came, sink) = AsyncStream<Int>.makeStream()
+        // The last one first, so that each needs an earlier wake than those before.
+        let far = timers.schedule(after: .seconds(100_000)) { Issue.record("it came") }
+        for milliseconds in [90, 60, 30] {
+            _ = timers.schedule(after: .milliseconds(milliseconds)) {
+                #expect(start.duration(to: .now) >= .milliseconds(milliseconds))
+                sink.yield(milliseconds)
+            }
+        }
+        var arrived: Set<Int> = []
+        for await milliseconds in came {
+            arrived.insert(milliseconds)
+            if arrived.count == 3 { break }
+        }
+        #expect(timers.count == 1)
+        #expect(timers.cancel(far))
+        #expect(timers.count == 0)
+    }
+
+    @Test func aDeadlineThatIsCalledOffLeavesNothing() async {
+        let timers = DeadlineTimers()
+        let came = Atomic(0)
+        let tickets = (0..<1000).map { number in
+            timers.schedule(after: .milliseconds(number % 3)) { came.add(1, ordering: .relaxed) }
+        }
+        let calledOff = tickets.count { timers.cancel($0) }
+        #expect(tickets.allSatisfy { !timers.cancel($0) })
+        // One behind all of them.
+        await withCheckedContinuation { continuation in
+            _ = timers.schedule(after: .milliseconds(50)) { continuation.resume() }
+        }
+        #expect(came.load(ordering: .relaxed) == 1000 - calledOff)
+        #expect(timers.count == 0)
+    }
+
+    @Test func timesWithoutEndAndBelowZeroAreTaken() async {
+        let timers = DeadlineTimers()
+        let never = timers.schedule(after: .seconds(Int64.max)) { Issue.record("it came") }
+        await withCheckedContinuation { continuation in
+            _ = timers.schedule(after: .seconds(-5)) { continuation.resume() }
+        }
+        #expect(timers.cancel(never))
+    }
+}
