@@ -438,6 +438,17 @@ void lp2p_conn_remote_close(lp2p_conn *self, lp2p_close_kind *kind, uint64_t *co
   *reason_length = error->reasonlen;
 }
 
+const char *lp2p_conn_violation(const lp2p_conn *self, uint64_t *frame_type) {
+  *frame_type = 0;
+  if (self->violation == 0) {
+    return NULL;
+  }
+  if (self->guard.verdict_frame_type != UINT64_MAX) {
+    *frame_type = self->guard.verdict_frame_type;
+  }
+  return self->guard.verdict_text;
+}
+
 uint64_t lp2p_conn_close_code(lp2p_conn *self, lp2p_status status) {
   if (self->violation != 0) {
     return self->violation;

@@ -60,7 +60,7 @@ typedef enum lp2p_status {
   LP2P_IDLE_CLOSE,
   LP2P_OUT_OF_MEMORY,
   LP2P_CALLBACK_FAILURE,
-  /// The frame guard found a violation; `lp2p_conn_violation` has the transport error code.
+  /// The frame guard found a violation; `lp2p_conn_violation` says which.
   LP2P_GUARD_VIOLATION,
   /// A number the table does not have.
   LP2P_UNKNOWN
@@ -263,6 +263,10 @@ void lp2p_conn_remote_close(lp2p_conn *conn, lp2p_close_kind *kind, uint64_t *co
 /// The transport error code with which a failed read or write has to be answered: the guard's verdict, the TLS
 /// alert, or what the library infers from `status`.
 uint64_t lp2p_conn_close_code(lp2p_conn *conn, lp2p_status status);
+
+/// What the frame guard found, as a static English text; NULL if it found nothing. `*frame_type` is the type of the frame,
+/// 0 if there was none.
+const char *lp2p_conn_violation(const lp2p_conn *conn, uint64_t *frame_type);
 
 
 lp2p_status lp2p_conn_open_stream(lp2p_conn *conn, int bidirectional, void *stream_user_data, int64_t *stream);

@@ -48,6 +48,7 @@ extension ConnectionCore {
     func beginClose(
         kind: lp2p_close_kind,
         code: UInt64,
+        frameType: UInt64 = 0,
         reason: String,
         cause: ConnectionTermination.Cause,
         error: QuicError,
@@ -85,7 +86,7 @@ extension ConnectionCore {
             ConnectionTermination(
                 cause: cause,
                 code: code,
-                frameType: 0,
+                frameType: frameType,
                 reason: reason,
                 byPeer: false,
                 error: error

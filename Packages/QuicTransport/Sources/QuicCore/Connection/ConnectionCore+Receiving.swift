@@ -119,7 +119,21 @@ extension ConnectionCore {
         if !handshakeDone, let session, let alert = QuicErrorCode(rawValue: code).tlsAlert {
             error = .handshake(tls: session.recordFailure(sentAlert: alert), code: code)
         }
-        beginClose(kind: LP2P_CLOSE_TRANSPORT, code: code, reason: "", cause: .transport, error: error, now: now)
+        var frameType: UInt64 = 0
+        var reason = ""
+        if status == LP2P_GUARD_VIOLATION, let text = lp2p_conn_violation(pointer, &frameType) {
+            reason = String(cString: text)
+            error.message += " (\(reason))"
+        }
+        beginClose(
+            kind: LP2P_CLOSE_TRANSPORT,
+            code: code,
+            frameType: frameType,
+            reason: reason,
+            cause: .transport,
+            error: error,
+            now: now
+        )
     }
 
     private func peerClosed(now: UInt64) {

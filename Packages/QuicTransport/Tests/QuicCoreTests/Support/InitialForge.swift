@@ -19,10 +19,16 @@ struct InitialForge {
         headerKey = Self.expand(side, "quic hp", 16)
     }
 
-    /// An Initial with the frames in `payload`, padded until the datagram has `size` bytes.
-    func seal(_ payload: [UInt8], source: [UInt8] = [1, 2, 3, 4, 5, 6, 7, 8], token: [UInt8] = [], size: Int = 1200)
-        -> [UInt8]
-    {
+    /// An Initial with the frames in `payload`, padded until the datagram has `size` bytes. It is addressed to the ID that
+    /// its keys follow from, or to `other`, as a server's is.
+    func seal(
+        _ payload: [UInt8],
+        to other: [UInt8]? = nil,
+        source: [UInt8] = [1, 2, 3, 4, 5, 6, 7, 8],
+        token: [UInt8] = [],
+        size: Int = 1200
+    ) -> [UInt8] {
+        let destination = other ?? destination
         var header: [UInt8] = [0xc3, 0, 0, 0, 1, UInt8(destination.count)] + destination
         header += [UInt8(source.count)] + source + Self.varint(token.count) + token
         let room = size - header.count - 2 - 4 - 16
@@ -93,7 +99,7 @@ struct InitialForge {
     }
 
     /// HKDF-Expand-Label (RFC 8446 §7.1) for at most one block of output.
-    private static func expand(_ secret: [UInt8], _ label: String, _ length: Int) -> [UInt8] {
+    static func expand(_ secret: [UInt8], _ label: String, _ length: Int) -> [UInt8] {
         let name = Array("tls13 \(label)".utf8)
         return Array(hmac(secret, [0, UInt8(length), UInt8(name.count)] + name + [0, 1])[..<length])
     }
@@ -106,7 +112,7 @@ struct InitialForge {
         }
     }
 
-    private static func aead(
+    static func aead(
         _ key: [UInt8],
         _ nonce: [UInt8],
         _ associated: [UInt8],
@@ -135,7 +141,7 @@ struct InitialForge {
     }
 
     /// One block of AES-128.
-    private static func block(_ key: [UInt8], _ input: [UInt8]) -> [UInt8] {
+    static func block(_ key: [UInt8], _ input: [UInt8]) -> [UInt8] {
         var cipher: gnutls_cipher_hd_t?
         _ = withDatum(key) { key in
             withDatum([UInt8](repeating: 0, count: 16)) {
