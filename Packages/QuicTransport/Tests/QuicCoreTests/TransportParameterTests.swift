@@ -60,6 +60,7 @@ import Testing
             ("max_ack_delay 2^14", parameter(0x0b, [0x80, 0, 0x40, 0])),
             ("active_connection_id_limit 1", parameter(0x0e, [1])),
             ("initial_max_streams_bidi over 2^60", parameter(0x08, [0xd0, 0, 0, 0, 0, 0, 0, 1])),
+            ("initial_max_streams_uni over 2^60", parameter(0x09, [0xd0, 0, 0, 0, 0, 0, 0, 1])),
             ("a number longer than its parameter", parameter(0x04, [0x80])),
         ]
         for (name, bytes) in values { #expect(try code(for: whole + bytes) == wrong, "\(name)") }
@@ -70,6 +71,7 @@ import Testing
         for id in [0x00, 0x02, 0x0d, 0x10] {
             let bytes = parameter(id, [UInt8](repeating: 1, count: id == 0x0d ? 50 : 16))
             #expect(try code(for: whole + bytes) == wrong, "parameter \(id)")
+            #expect(try code(for: whole + parameter(id, [])) == wrong, "parameter \(id) without a value")
         }
     }
 
