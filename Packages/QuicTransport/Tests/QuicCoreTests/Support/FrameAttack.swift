@@ -74,7 +74,9 @@ final class FrameAttack {
             expecting: server.identity.peerID,
             now: network.now
         )
-        ToldSecrets.listen(to: dialed.session.handle)
+        // Held, so that no other session comes to stand at its address: the connection lets go of it.
+        let session = try #require(dialed.session)
+        ToldSecrets.listen(to: session.handle)
         network.service(dialed, of: client)
         switch stage {
         case .handshake: network.run(seconds: 0.01)
@@ -87,7 +89,7 @@ final class FrameAttack {
         server.opened = []
         (core, attackerCore) = kind == .server ? (accepted, dialed) : (dialed, accepted)
         let label = (kind == .server ? "CLIENT_" : "SERVER_") + (stage == .handshake ? "HANDSHAKE_" : "")
-        let secrets = ToldSecrets.take(of: dialed.session.handle)
+        let secrets = ToldSecrets.take(of: session.handle)
         let secret = secrets[label + (stage == .handshake ? "TRAFFIC_SECRET" : "TRAFFIC_SECRET_0")]
         forge = PacketForge(secret: try #require(secret))
         (destination, source) = try #require(ids)
