@@ -122,7 +122,11 @@ let quicTransport: [Target] = [
         name: "CNgtcp2Shims",
         dependencies: ["CNgtcp2", "CGnuTLS"],
         path: "Packages/QuicTransport/Sources/CNgtcp2Shims",
-        linkerSettings: [.linkedLibrary("ngtcp2"), .linkedLibrary("ngtcp2_crypto_gnutls")]
+        linkerSettings: [
+            .linkedLibrary("ngtcp2"), .linkedLibrary("ngtcp2_crypto_gnutls"),
+            // Intel's ipsec-mb is optional, and loaded at run time.
+            .linkedLibrary("dl", .when(platforms: [.linux])),
+        ]
     ),
     .target(
         name: "QuicCore",

@@ -106,7 +106,11 @@ let package = Package(
             ],
             swiftSettings: settings
         ),
-        .executableTarget(name: "perf", dependencies: common, swiftSettings: settings),
+        .executableTarget(
+            name: "perf",
+            dependencies: common + [.product(name: "QuicCore", package: "QuicTransport")],
+            swiftSettings: settings
+        ),
         .executableTarget(name: "ping", dependencies: common, swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6]

@@ -37,7 +37,11 @@ let package = Package(
         .target(
             name: "CNgtcp2Shims",
             dependencies: ["CNgtcp2", .product(name: "CGnuTLS", package: "PeerID")],
-            linkerSettings: [.linkedLibrary("ngtcp2"), .linkedLibrary("ngtcp2_crypto_gnutls")]
+            linkerSettings: [
+                .linkedLibrary("ngtcp2"), .linkedLibrary("ngtcp2_crypto_gnutls"),
+                // Intel's ipsec-mb is optional, and loaded at run time.
+                .linkedLibrary("dl", .when(platforms: [.linux])),
+            ]
         ),
         .target(
             name: "QuicCore",

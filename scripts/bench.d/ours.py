@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+from cases import BY_NAME
 from contender import Contender, words
 from processes import Command, MeasureError
 
 NAME = "ours"
+GNUTLS = "ours (gnutls)"
+"""Ours where ipsec-mb is there and left alone: beside it `ours` shows what that library brings."""
 _PORT = re.compile(r"/udp/(\d+)/")
 
 
@@ -49,6 +53,11 @@ class Ours(Contender):
     def startup(self) -> Command:
         return Command([self._program("echo"), "listen"], {})
 
+    def protection(self) -> str:
+        """What protects packets here: `gnutls` or `ipsecMB`."""
+        done = subprocess.run([self._program("bench-node"), "protection"], capture_output=True, text=True, check=False)
+        return done.stdout.strip()
+
     def check(self, output: str, options: Mapping[str, str]) -> None:
         """The client counts what arrived: in one direction itself, in the other by the server's end of stream."""
         reports = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
@@ -57,6 +66,24 @@ class Ours(Contender):
         got = reports[-1]["uploadBytes"], reports[-1]["downloadBytes"]
         if got != (int(options.get("upload", 0)), int(options.get("download", 0))):
             raise MeasureError(f"perf reports {got[0]} bytes up and {got[1]} down: not what was asked for")
+
+
+class OursOnGnuTLS(Ours):
+    """Ours as it is where ipsec-mb is not installed: the transfers, which are what it changes."""
+
+    def __init__(self, binaries: Path) -> None:
+        super().__init__(binaries, "")
+        self.name, self.label = GNUTLS, "the same, with GnuTLS's packet protection in place of ipsec-mb's"
+        self.absent = {case: "only the transfers" for case in BY_NAME if case not in ("download", "upload")}
+
+    def listener(self, case: str, options: Mapping[str, str]) -> Command:
+        return self._without(super().listener(case, options))
+
+    def dialer(self, address: str, case: str, options: Mapping[str, str]) -> Command:
+        return self._without(super().dialer(address, case, options))
+
+    def _without(self, command: Command) -> Command:
+        return Command([*command.words, "--packet-protection", "gnutls"], command.environment)
 
 
 class OursTo(Contender):

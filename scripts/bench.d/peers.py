@@ -11,7 +11,7 @@ import c_peer
 import ngtcp2_tools
 from contender import Contender, words
 from ours import NAME as OURS
-from ours import Ours, OursTo
+from ours import Ours, OursOnGnuTLS, OursTo
 from processes import Command, MeasureError, free_udp_port
 from results import first_line
 
@@ -159,6 +159,8 @@ def all_of(
     ngtcp2 = first_line("pkg-config", "--modversion", "libngtcp2")
     ours = Ours(binaries, _revision())
     contenders: list[Contender] = [ours]
+    if ours.protection() == "ipsecMB":
+        contenders.append(OursOnGnuTLS(binaries))
     program = _c_program()
     if program and "c" in names:
         contenders.append(c_peer.CPeer(program, ngtcp2))
@@ -181,6 +183,7 @@ def all_of(
     versions = {
         "ngtcp2": ngtcp2,
         "GnuTLS": first_line("pkg-config", "--modversion", "gnutls"),
+        "packet protection of ours": ours.protection() or "unknown",
         "Swift": first_line("swift", "--version").removeprefix("Swift version "),
     }
     return contenders, c_peer.proxy(program) if program else None, versions

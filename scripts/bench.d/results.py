@@ -76,9 +76,9 @@ class Results:
         found = self.values.get(case, {}).get(contender, {}).get(key)
         return Cell(found) if found else None
 
-    def ratio(self, case: str, contender: str, figure: Figure) -> float | None:
-        """How many times better ours is."""
-        ours, other = self.of(case, OURS, figure.key), self.of(case, contender, figure.key)
+    def ratio(self, case: str, contender: str, figure: Figure, subject: str = OURS) -> float | None:
+        """How many times better ours is, or another subject."""
+        ours, other = self.of(case, subject, figure.key), self.of(case, contender, figure.key)
         if not ours or not other or not ours.median or not other.median:
             return None
         return ours.median / other.median if figure.more_is_better else other.median / ours.median

@@ -1,3 +1,5 @@
+import QuicCore
+
 #if canImport(Glibc)
 import Glibc
 #elseif canImport(Musl)
@@ -8,6 +10,9 @@ import Musl
 ///
 ///     bench-node listen [raw=1] [connections=N]
 ///     bench-node dial ADDRESS CASE [NAME=VALUE …]
+///     bench-node protection
+///
+/// The last prints what protects packets on this machine: gnutls or ipsecMB.
 @main
 enum BenchNode {
     static func main() async {
@@ -31,8 +36,10 @@ enum BenchNode {
                 throw Failed("dial takes an address and a case")
             }
             try await dial(address, name, Options(words))
+        case "protection":
+            say("\(QuicConfiguration.PacketProtection.automatic.resolved)")
         default:
-            throw Failed("listen or dial")
+            throw Failed("listen, dial or protection")
         }
     }
 

@@ -4,6 +4,7 @@ import Host
 import Multiaddr
 import NetStream
 import PeerID
+import QuicCore
 import QuicTransport
 
 /// Measures throughput by libp2p's perf protocol, with the command line that libp2p's test plans use.
@@ -37,6 +38,9 @@ struct Perf: AsyncParsableCommand {
     @Option(help: "The largest UDP payload to try, 1200 to 65000; 8952 for jumbo frames, 65000 for the loopback.")
     var maxPayload: Int?
 
+    @Option(help: "What protects the packets: automatic, gnutls or ipsecMB.", transform: protection)
+    var packetProtection = QuicConfiguration.PacketProtection.automatic
+
     static func main() async { await runExample(Perf.self) }
 
     func validate() throws {
@@ -57,11 +61,20 @@ struct Perf: AsyncParsableCommand {
 }
 
 extension Perf {
+    /// What the options change about the transport.
+    private var adjustment: @Sendable (inout QuicConfiguration) -> Void {
+        { [maxPayload, packetProtection] configuration in
+            if let maxPayload { configuration.udp.maxPayloadSize = maxPayload }
+            configuration.packetProtection = packetProtection
+        }
+    }
+
     private func serve(with key: PrivateKey) async throws {
         let logger = makeLogger("perf")
-        let (address, maxPayload) = (serverAddress, maxPayload)
+        let address = serverAddress
+        let adjust = adjustment
         try await stoppingOnSignals(logger: logger) {
-            let quic = try makeTransport(identity: key, logger: logger, maxPayload: maxPayload)
+            let quic = try makeTransport(identity: key, logger: logger, adjusting: adjust)
             try await withHost(identity: key, transports: [quic], listen: [address], logger: logger) { host in
                 await host.handle(PerfProtocol.name, handler: PerfProtocol.handler())
                 for address in host.listenAddresses { Output.line("listening \(address)") }
@@ -74,9 +87,9 @@ extension Perf {
         let logger = makeLogger("perf")
         let key = PrivateKey.ed25519()
         let address = serverAddress.withPeerID(server)
-        let (upload, download, maxPayload) = (uploadBytes, downloadBytes, maxPayload)
+        let (upload, download, adjust) = (uploadBytes, downloadBytes, adjustment)
         try await stoppingOnSignals(logger: logger) {
-            let quic = try makeTransport(identity: key, logger: logger, maxPayload: maxPayload)
+            let quic = try makeTransport(identity: key, logger: logger, adjusting: adjust)
             try await withHost(identity: key, transports: [quic], logger: logger) { host in
                 let report = PerfReport(upload: upload, download: download)
                 try await withThrowingTaskGroup(of: Void.self) { group in
@@ -89,6 +102,13 @@ extension Perf {
             }
         }
     }
+}
+
+private func protection(_ text: String) throws -> QuicConfiguration.PacketProtection {
+    guard let protection = QuicConfiguration.PacketProtection(rawValue: text) else {
+        throw ValidationError("'\(text)' is none of automatic, gnutls and ipsecMB")
+    }
+    return protection
 }
 
 /// Reads `HOST:PORT` as the test plans write it; an IPv6 address stands in brackets, a name is resolved.

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "lp2p_conn_internal.h"
+#include "lp2p_packet_protection_internal.h"
 
 /// Bytes of TLS messages a client accepts after the handshake, in all: session tickets are a few hundred each.
 #define LP2P_MAX_POST_HANDSHAKE_BYTES 65536
@@ -32,7 +33,7 @@ static int packet_space(const uint8_t *aad, size_t length) {
 static int on_decrypt(uint8_t *dest, const ngtcp2_crypto_aead *aead, const ngtcp2_crypto_aead_ctx *aead_ctx,
                       const uint8_t *ciphertext, size_t ciphertextlen, const uint8_t *nonce, size_t noncelen,
                       const uint8_t *aad, size_t aadlen) {
-  int rv = ngtcp2_crypto_decrypt_cb(dest, aead, aead_ctx, ciphertext, ciphertextlen, nonce, noncelen, aad, aadlen);
+  int rv = lp2p_protection_decrypt(dest, aead, aead_ctx, ciphertext, ciphertextlen, nonce, noncelen, aad, aadlen);
   lp2p_conn *conn = current_conn;
   if (rv != 0 || conn == NULL || ciphertextlen < aead->max_overhead) {
     return rv;
@@ -83,7 +84,7 @@ static int on_encrypt(uint8_t *dest, const ngtcp2_crypto_aead *aead, const ngtcp
   if (conn != NULL && aadlen > 0 && (aad[0] & 0x80) == 0) {
     note_packet_number(conn, aad, aadlen);
   }
-  return ngtcp2_crypto_encrypt_cb(dest, aead, aead_ctx, plaintext, plaintextlen, nonce, noncelen, aad, aadlen);
+  return lp2p_protection_encrypt(dest, aead, aead_ctx, plaintext, plaintextlen, nonce, noncelen, aad, aadlen);
 }
 
 /// Takes the next bytes of a ticket, and hands it on when it is whole: GnuTLS need not cope with pieces.
@@ -403,7 +404,7 @@ void lp2p_fill_callbacks(ngtcp2_callbacks *callbacks, const lp2p_config *config,
   callbacks->handshake_completed = on_handshake_completed;
   callbacks->encrypt = on_encrypt;
   callbacks->decrypt = on_decrypt;
-  callbacks->hp_mask = ngtcp2_crypto_hp_mask_cb;
+  callbacks->hp_mask = lp2p_protection_mask;
   callbacks->recv_stream_data = on_recv_stream_data;
   callbacks->acked_stream_data_offset = on_acked_stream_data;
   callbacks->stream_open = on_stream_open;
@@ -415,12 +416,12 @@ void lp2p_fill_callbacks(ngtcp2_callbacks *callbacks, const lp2p_config *config,
   callbacks->get_new_connection_id = on_new_connection_id;
   callbacks->remove_connection_id = on_remove_connection_id;
   callbacks->dcid_status = on_dcid_status;
-  callbacks->update_key = ngtcp2_crypto_update_key_cb;
+  callbacks->update_key = lp2p_protection_update_key;
   callbacks->path_validation = on_path_validation;
   callbacks->stream_reset = on_stream_reset;
   callbacks->extend_max_stream_data = on_extend_max_stream_data;
-  callbacks->delete_crypto_aead_ctx = ngtcp2_crypto_delete_crypto_aead_ctx_cb;
-  callbacks->delete_crypto_cipher_ctx = ngtcp2_crypto_delete_crypto_cipher_ctx_cb;
+  callbacks->delete_crypto_aead_ctx = lp2p_protection_delete_aead;
+  callbacks->delete_crypto_cipher_ctx = lp2p_protection_delete_cipher;
   if (config->max_datagram_frame_size > 0) {
     callbacks->recv_datagram = on_datagram;
   }

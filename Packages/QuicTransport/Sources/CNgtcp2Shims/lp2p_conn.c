@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "lp2p_conn_internal.h"
+#include "lp2p_packet_protection_internal.h"
 
 _Static_assert(sizeof(lp2p_vec) == sizeof(ngtcp2_vec), "lp2p_vec must look like ngtcp2_vec");
 _Static_assert(offsetof(lp2p_vec, length) == offsetof(ngtcp2_vec, len), "lp2p_vec must look like ngtcp2_vec");
@@ -171,6 +172,9 @@ static lp2p_conn *make(const lp2p_config *config, const lp2p_cid *dcid, const lp
     *status = LP2P_INTERNAL;
     lp2p_conn_delete(self);
     return NULL;
+  }
+  if (config->protection == LP2P_PROTECTION_IPSEC_MB && lp2p_ipsec_mb_obstacle() == NULL) {
+    lp2p_protection_attach(self->session);
   }
   self->reference.get_conn = connection_of;
   self->reference.user_data = self;

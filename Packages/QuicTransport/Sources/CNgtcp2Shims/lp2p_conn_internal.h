@@ -3,6 +3,7 @@
 
 #include "lp2p_compat.h"
 #include "lp2p_conn.h"
+#include "lp2p_key_derivation.h"
 #include "lp2p_receive_window.h"
 #include "lp2p_unproved_path.h"
 
@@ -26,6 +27,8 @@ struct lp2p_conn {
   /// The alert GnuTLS has no chance to send (guard (c)). 0: none.
   uint8_t forced_alert;
   uint8_t is_server;
+  /// What the keys of 1-RTT packets are, once they are ours and not the helper library's; a length of 0 before.
+  lp2p_suite suite;
   /// Guard (b): TLS messages after the handshake, as seen by a client.
   uint8_t message_header[4];
   uint8_t message_header_length;

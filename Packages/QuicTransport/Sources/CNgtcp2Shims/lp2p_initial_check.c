@@ -3,6 +3,7 @@
 #include <gnutls/crypto.h>
 
 #include "lp2p_conn_internal.h"
+#include "lp2p_key_derivation.h"
 
 #define VERSION_2 0x6b3343cfu
 
@@ -24,19 +25,8 @@ static const initial_labels version_2 = {
 
 enum { KEY = 16, IV = 12, SAMPLE = 16, TAG = 16, SECRET = 32, MAX_NUMBER = 4, MAX_PACKET = 1500 };
 
-/* HKDF-Expand-Label with an empty context (RFC 8446 §7.1). */
 static int expand_label(const uint8_t *secret, const char *label, uint8_t *out, size_t length) {
-  uint8_t info[32];
-  size_t label_length = strlen(label);
-  info[0] = 0;
-  info[1] = (uint8_t)length;
-  info[2] = (uint8_t)(6 + label_length);
-  memcpy(info + 3, "tls13 ", 6);
-  memcpy(info + 9, label, label_length);
-  info[9 + label_length] = 0;
-  gnutls_datum_t key = {.data = (unsigned char *)secret, .size = SECRET};
-  gnutls_datum_t text = {.data = info, .size = (unsigned int)(10 + label_length)};
-  return gnutls_hkdf_expand(GNUTLS_MAC_SHA256, &key, &text, out, length) == 0;
+  return lp2p_expand_label(GNUTLS_MAC_SHA256, secret, SECRET, label, out, length) == 0;
 }
 
 /* The keys under which a client seals its first packets. */

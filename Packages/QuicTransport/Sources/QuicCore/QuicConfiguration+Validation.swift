@@ -31,6 +31,9 @@ extension QuicConfiguration {
             "initialRoundTrip",
             "must be between 1 ms and 10 s"
         )
+        if packetProtection == .ipsecMB, let obstacle = PacketProtection.ipsecMBObstacle {
+            throw .invalidConfiguration(field: "packetProtection", "cannot be ipsecMB here: ipsec-mb \(obstacle)")
+        }
         if let keepAliveInterval {
             try requirePositive(keepAliveInterval, "keepAliveInterval")
             try require(

@@ -56,6 +56,9 @@ public struct QuicConfiguration: Sendable, Hashable {
     /// The congestion controller. CUBIC is the default of nearly every stack (RFC 9438).
     public var congestionControl: CongestionControl = .cubic
 
+    /// What seals and opens packets: ipsec-mb where it is installed, which is faster, else GnuTLS. See ``PacketProtection``.
+    public var packetProtection: PacketProtection = .automatic
+
     /// Makes the default configuration.
     public init() {}
 

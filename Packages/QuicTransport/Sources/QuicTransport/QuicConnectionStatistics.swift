@@ -16,6 +16,8 @@ public struct QuicConnectionStatistics: Sendable, Hashable {
     public var unreadDatagrams: UInt64
     /// The most bytes that an unreliable datagram can have at the moment; 0 if the peer takes none.
     public var maxDatagramSize: Int
+    /// What protects the packets: GnuTLS or ipsec-mb. See `QuicConfiguration.packetProtection`.
+    public var packetProtection: QuicConfiguration.PacketProtection
 }
 
 extension ConnectionDriver {
@@ -29,7 +31,8 @@ extension ConnectionDriver {
             connectionIDs: core.connectionIDCounts,
             datagrams: core.datagramCounts,
             unreadDatagrams: unreadDatagrams,
-            maxDatagramSize: core.maxDatagramSize
+            maxDatagramSize: core.maxDatagramSize,
+            packetProtection: core.packetProtection
         )
     }
 }

@@ -37,7 +37,8 @@ public final class QuicTransport: Transport {
     ///     by what the configuration says.
     ///   - eventLoopGroup: The event loops of SwiftNIO's POSIX kind to run on. Each socket stays on one of them.
     ///   - resolver: Looks up the names in `/dns…` addresses.
-    ///   - logger: Gets new listeners at `debug` and failed dials at `info`.
+    ///   - logger: Gets new listeners at `debug`, with what protects their packets as `packet_protection`, and failed dials at
+    ///     `info`.
     /// - Throws: ``QuicError`` of code `invalidConfiguration`, which names the field, `unsupportedVersion` or `security`.
     public init(
         identity: PrivateKey,

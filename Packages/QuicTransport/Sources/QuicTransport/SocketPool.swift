@@ -94,7 +94,13 @@ final class SocketPool: Sendable {
             }
         }
         await listener.start()
-        logger.debug("listening", metadata: ["address": "\(actual)", "loops": "\(loops.count)"])
+        logger.debug(
+            "listening",
+            metadata: [
+                "address": "\(actual)", "loops": "\(loops.count)",
+                "packet_protection": "\(configuration.packetProtection.inUse)",
+            ]
+        )
         return listener
     }
 

@@ -66,7 +66,26 @@ struct QuicVectors: Decodable {
         var sourceConnectionId: String
     }
 
+    struct Keys: Decodable {
+        var key: String
+        var iv: String
+        var hp: String
+    }
+
+    struct ProtectedPacket: Decodable {
+        var cryptoFrame: String?
+        var plainPayloadLength: Int?
+        var payload: String?
+        var packetNumber: UInt8
+        var unprotectedHeader: String
+        var protectedPacket: String
+    }
+
     struct InitialProtection: Decodable {
+        var client: Keys
+        var server: Keys
+        var clientInitial: ProtectedPacket
+        var serverInitial: ProtectedPacket
         var retry: Retry
     }
 

@@ -43,6 +43,8 @@ final class Pair {
             let tls = TLSConfiguration(certificateKey: .ed25519, clock: { 1_700_000_000 })
             var configuration = QuicConfiguration.defaults
             configuration.streams.initialInboundCredit = 200
+            // The same on every machine, whatever is installed there.
+            configuration.packetProtection = .gnutls
             let endpoint = EndpointCore(
                 configuration: configuration,
                 tls: try TLSContext(identity: identity, configuration: tls),

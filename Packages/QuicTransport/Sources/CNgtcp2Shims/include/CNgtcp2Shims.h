@@ -5,5 +5,6 @@
 #include "lp2p_ack_log.h"
 #include "lp2p_conn.h"
 #include "lp2p_frame_guard.h"
+#include "lp2p_packet_protection.h"
 
 #endif

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "lp2p_frame_guard.h"
+#include "lp2p_packet_protection.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -143,6 +144,8 @@ typedef struct lp2p_config {
   size_t path_size_count;
   uint8_t pins_peer;  /* the peer may not move: datagrams from another address of it are dropped */
   uint8_t congestion; /* 0 CUBIC, 1 Reno, 2 BBR */
+  /* A lp2p_protection. Where ipsec-mb cannot be used, GnuTLS is. */
+  uint8_t protection;
   uint8_t has_retry_scid;
   uint8_t has_reset_token;
   uint8_t qlog;
@@ -319,6 +322,8 @@ uint32_t lp2p_conn_negotiated_version(lp2p_conn *conn);
 /// Writes packets with another key from now on (RFC 9001 §6). `LP2P_INVALID_STATE` before the handshake is confirmed and
 /// while the last update is not acknowledged.
 lp2p_status lp2p_conn_update_keys(lp2p_conn *conn, uint64_t now);
+/// What protects 1-RTT packets; GnuTLS until there are keys for them.
+lp2p_protection lp2p_conn_protection(const lp2p_conn *conn);
 /// Makes the next packet one that asks for an acknowledgement, until it is called with 0. For a PING on request.
 void lp2p_conn_want_ping(lp2p_conn *conn, int wanted);
 /// The number of the last 1-RTT packet that was written; -1 before the first.

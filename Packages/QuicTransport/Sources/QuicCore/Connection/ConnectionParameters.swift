@@ -26,6 +26,7 @@ struct ConnectionParameters {
     var maxQueuedDatagrams: Int
     var migration: QuicConfiguration.Migration
     var guardLimits: lp2p_frame_guard_limits
+    var protection: lp2p_protection
 
     /// Translates a valid configuration.
     init(_ configuration: QuicConfiguration) {
@@ -55,6 +56,7 @@ struct ConnectionParameters {
         maxDatagramFrame = UInt64(clamping: configuration.maxDatagramFrameSize)
         maxQueuedDatagrams = configuration.maxQueuedDatagrams
         guardLimits = configuration.frameGuard.shimLimits
+        protection = lp2p_protection(configuration.packetProtection)
     }
 }
 
@@ -93,6 +95,7 @@ extension lp2p_config {
         udp_payload = parameters.initialPayload
         max_udp_payload = parameters.maxPayload
         congestion = parameters.congestion
+        protection = UInt8(parameters.protection.rawValue)
         pins_peer = parameters.migration.followsPeer ? 0 : 1
         self.`guard` = parameters.guardLimits
     }
