@@ -288,8 +288,15 @@ public final class BasicHost: Sendable {
     /// The stream lives as long as the handler runs. When it returns, the stream is closed in an orderly way; when it
     /// throws, the stream is reset. A name that cannot be negotiated (empty, longer than 1023 bytes, with a line feed)
     /// is logged as an error and ignored.
-    public func handle(_ name: String, handler: @escaping StreamHandler) async {
-        register(name) { $0.set(Array(name.utf8), handler: handler) }
+    ///
+    /// - Parameters:
+    ///   - name: The protocol's name.
+    ///   - runsOnTransport: Whether the handler runs where the connection is driven (`MuxedConnection.taskExecutor`), as the
+    ///     host's own pings do: no thread is woken for it, and answers go out the sooner. For short handlers that never block:
+    ///     while one computes, every connection of the socket stands still.
+    ///   - handler: What to do with a stream.
+    public func handle(_ name: String, runsOnTransport: Bool = false, handler: @escaping StreamHandler) async {
+        register(name) { $0.set(Array(name.utf8), runsOnTransport: runsOnTransport, handler: handler) }
     }
 
     /// Speaks a family of protocols: streams with any name that matches go to the handler, unless another handler has

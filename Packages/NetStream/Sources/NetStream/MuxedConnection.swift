@@ -45,6 +45,10 @@ public protocol MuxedConnection: AnyObject, Sendable {
     /// not measure it or has no sample yet. Cheap to ask.
     var roundTripTime: Duration? { get }
 
+    /// Where the connection is driven, for tasks that want to be woken by its streams without waking a thread. What runs
+    /// there holds up everything else on it, so it must be short and must not block. `nil` where there is no such place.
+    var taskExecutor: (any TaskExecutor)? { get }
+
     /// Opens a bidirectional stream, waiting for stream credit if there is none.
     ///
     /// - Throws: A ``ClassifiedStreamError``.
@@ -69,6 +73,9 @@ public protocol MuxedConnection: AnyObject, Sendable {
 }
 
 extension MuxedConnection {
+    /// No place of its own: its streams are driven by the tasks that use them.
+    public var taskExecutor: (any TaskExecutor)? { nil }
+
     /// Not measured.
     public var roundTripTime: Duration? { nil }
 

@@ -49,6 +49,9 @@ public final class QuicConnection: MuxedConnection {
     /// Streams that the peer opened and nobody has taken.
     let inbound: AsyncQueue<QuicStream>
     let eventLoop: any EventLoop
+    /// The event loop of the connection.
+    public var taskExecutor: (any TaskExecutor)? { executor }
+    private let executor: LoopTaskExecutor
     let driver: NIOLoopBound<ConnectionDriver>
     let deadlines: DeadlineQueue
     private let state: Mutex<State>
@@ -84,6 +87,7 @@ public final class QuicConnection: MuxedConnection {
             deadlines.schedule(after: $0, $1)
         }
         eventLoop = endpoint.eventLoop
+        executor = endpoint.taskExecutor
         self.driver = NIOLoopBound(driver, eventLoop: endpoint.eventLoop)
         state = Mutex(State(local: driver.core.localAddress, remote: driver.core.remoteAddress))
     }

@@ -34,7 +34,9 @@ extension BasicHost {
             state.handlers.set(Array(IdentifyProtocol.name.utf8)) { [weak self] in try await self?.answerIdentify($0) }
             state.handlers.set(Array(IdentifyProtocol.pushName.utf8)) { [weak self] in try await self?.acceptPush($0) }
             guard configuration.servesPing else { return }
-            state.handlers.set(Array(PingProtocol.name.utf8)) { [weak self] in try await self?.servePing($0) }
+            state.handlers.set(Array(PingProtocol.name.utf8), runsOnTransport: true) { [weak self] in
+                try await self?.servePing($0)
+            }
         }
     }
 

@@ -102,10 +102,13 @@ public struct PingSession: Sendable {
             withUnsafeBytes(of: random.next() as UInt64) { Array($0) }
         }
         do {
-            let start = host.configuration.clock.now()
-            try await stream.write(payload)
-            let answer = try await stream.readExactly(payload.count)
-            let time = start.elapsed()
+            // Where the connection is driven: the time is that of the path and the peer, not of threads that wake up.
+            let (answer, time) = try await withTaskExecutorPreference(connection.muxed.taskExecutor) {
+                let start = host.configuration.clock.now()
+                try await stream.write(payload)
+                let answer = try await stream.readExactly(payload.count)
+                return (answer, start.elapsed())
+            }
             guard answer == payload else {
                 stream.reset(code: .protocolViolation)
                 throw HostError(.pingFailed, "\(connection.peer) answered a ping with other bytes")

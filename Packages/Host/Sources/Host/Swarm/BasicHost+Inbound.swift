@@ -208,9 +208,16 @@ extension BasicHost {
 
     /// Identifies the peer and handles its streams. Returns when the connection is over or the task is cancelled.
     private func serveStreams(of connection: HostConnection) async {
+        // Streams are accepted and negotiated where the connection is driven: that is little work, and no thread is woken.
+        await withTaskExecutorPreference(connection.muxed.taskExecutor) {
+            await self.acceptStreams(of: connection)
+        }
+    }
+
+    private func acceptStreams(of connection: HostConnection) async {
         await withDiscardingTaskGroup { group in
             if configuration.identify.runsOnConnect {
-                group.addTask { await self.identifyOnConnect(connection) }
+                group.addTask(executorPreference: globalConcurrentExecutor) { await self.identifyOnConnect(connection) }
             }
             accepting: while true {
                 do {
@@ -219,7 +226,11 @@ extension BasicHost {
                 } catch { break accepting }
                 do {
                     let stream = try await connection.muxed.acceptStream()
-                    group.addTask { await self.serve(stream, of: connection) }
+                    // The program's predicates stay away from there.
+                    let asksProgram = state.withLock { $0.handlers.hasPredicates }
+                    group.addTask(executorPreference: asksProgram ? globalConcurrentExecutor : nil) {
+                        await self.serve(stream, of: connection)
+                    }
                 } catch {
                     connection.inboundNegotiations.release()
                     // A transport may end a long wait; but an idle connection's end is a timeout too.
@@ -267,7 +278,7 @@ extension BasicHost {
             logger.debug("a negotiation failed", metadata: ["peer": "\(connection.peer)", "error": "\(error)"])
             return
         }
-        guard let name, let (registered, handler) = handler(for: name) else {
+        guard let name, let match = handler(for: name) else {
             // The peer asked, did not like the answers and went away; or the handler was removed just now.
             do { try await stream.close() } catch { stream.reset(code: .protocolNegotiationFailed) }
             return
@@ -275,7 +286,7 @@ extension BasicHost {
         metrics.negotiationTime.record(duration: start.elapsed())
         let text = String(decoding: name, as: UTF8.self)
         do throws(HostError) {
-            try use.settle(text, countedAs: String(decoding: registered, as: UTF8.self))
+            try use.settle(text, countedAs: String(decoding: match.registered, as: UTF8.self))
         } catch {
             refuse(connection, error)
             return stream.reset(code: .resourceLimitExceeded)
@@ -298,7 +309,11 @@ extension BasicHost {
         defer { endWork(on: name) }
         metrics.streamsHandled.increment()
         logger.debug("stream opened", metadata: metadata(of: stream, on: connection))
-        await run(handler, on: stream)
+        if match.runsOnTransport || connection.muxed.taskExecutor == nil {
+            await run(match.handler, on: stream)
+        } else {
+            await withTaskExecutorPreference(globalConcurrentExecutor) { await run(match.handler, on: stream) }
+        }
         logger.debug("stream closed", metadata: metadata(of: stream, on: connection))
     }
 
@@ -308,7 +323,7 @@ extension BasicHost {
     }
 
     /// The handler for a name. The registry is asked outside the lock: predicates are the user's code.
-    private func handler(for name: [UInt8]) -> (registered: [UInt8], handler: StreamHandler)? {
+    private func handler(for name: [UInt8]) -> HandlerRegistry.Match? {
         state.withLock { $0.handlers }.handler(for: name)
     }
 

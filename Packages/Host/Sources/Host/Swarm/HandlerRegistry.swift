@@ -6,6 +6,20 @@ public typealias StreamHandler = @Sendable (NetStream) async throws -> Void
 
 /// Which handler a protocol name belongs to. A part of locked state.
 struct HandlerRegistry: Sendable {
+    /// What a stream goes to.
+    struct Match: Sendable {
+        /// The name that the program gave. What peers write is theirs to choose, so limits go by this one.
+        var registered: [UInt8]
+        var handler: StreamHandler
+        /// Whether it runs where the connection is driven.
+        var runsOnTransport = false
+    }
+
+    private struct Exact: Sendable {
+        var handler: StreamHandler
+        var runsOnTransport: Bool
+    }
+
     private struct Predicate: Sendable {
         var name: [UInt8]
         var matches: @Sendable (String) -> Bool
@@ -13,11 +27,11 @@ struct HandlerRegistry: Sendable {
     }
 
     // Keys are bytes: strings would compare by canonical equivalence.
-    private var exact: [[UInt8]: StreamHandler] = [:]
+    private var exact: [[UInt8]: Exact] = [:]
     private var predicates: [Predicate] = []
 
-    mutating func set(_ name: [UInt8], handler: @escaping StreamHandler) {
-        exact[name] = handler
+    mutating func set(_ name: [UInt8], runsOnTransport: Bool = false, handler: @escaping StreamHandler) {
+        exact[name] = Exact(handler: handler, runsOnTransport: runsOnTransport)
     }
 
     mutating func set(
@@ -34,12 +48,16 @@ struct HandlerRegistry: Sendable {
         predicates.removeAll { $0.name == name }
     }
 
-    /// The handler for a name: of exactly that name, else the first whose predicate matches; and the name that the program
-    /// gave it. What peers write is theirs to choose, so limits go by that one.
-    func handler(for name: [UInt8]) -> (registered: [UInt8], handler: StreamHandler)? {
-        if let handler = exact[name] { return (name, handler) }
+    /// Whether asking for a handler may run code of the program.
+    var hasPredicates: Bool { !predicates.isEmpty }
+
+    /// The handler for a name: of exactly that name, else the first whose predicate matches.
+    func handler(for name: [UInt8]) -> Match? {
+        if let exact = exact[name] {
+            return Match(registered: name, handler: exact.handler, runsOnTransport: exact.runsOnTransport)
+        }
         guard !predicates.isEmpty, let text = String(validating: name, as: UTF8.self) else { return nil }
-        return predicates.first { $0.matches(text) }.map { ($0.name, $0.handler) }
+        return predicates.first { $0.matches(text) }.map { Match(registered: $0.name, handler: $0.handler) }
     }
 
     /// The names to tell others, sorted.

@@ -80,9 +80,11 @@ public struct NetworkPath: Sendable, Hashable {
 }
 
 /// What happened on a connection since it was last asked.
+///
+/// What is large comes seldom and stands in memory of its own: events of streams, of which there are many, stay small.
 public enum ConnectionEvent: Sendable {
     /// The peer is verified and data may flow. A client's server may still refuse it: see ``handshakeConfirmed``.
-    case handshakeCompleted(HandshakeResult)
+    indirect case handshakeCompleted(HandshakeResult)
     /// Both sides know that the handshake is done; for a client this means that the server has accepted it.
     case handshakeConfirmed
     /// The peer opened a stream.
@@ -108,7 +110,7 @@ public enum ConnectionEvent: Sendable {
     /// A path was validated or given up.
     case pathValidated(success: Bool)
     /// The connection has moved to another path, which is validated (RFC 9000 §9).
-    case pathChanged(from: NetworkPath, to: NetworkPath)
+    indirect case pathChanged(from: NetworkPath, to: NetworkPath)
     /// The connection is over. The last event.
-    case terminated(ConnectionTermination)
+    indirect case terminated(ConnectionTermination)
 }

@@ -18,6 +18,7 @@ final class EndpointDriver: UDPEndpointHandler {
     let settings: SharedConfiguration
     var configuration: QuicConfiguration { settings.configuration }
     let eventLoop: any EventLoop
+    let taskExecutor: LoopTaskExecutor
     let deadlines: DeadlineQueue
     let pool = SendChunkPool()
     let metrics: TransportMetrics
@@ -61,6 +62,7 @@ final class EndpointDriver: UDPEndpointHandler {
         self.metrics = metrics
         self.inboxes = inboxes
         settings = SharedConfiguration(core.configuration)
+        taskExecutor = LoopTaskExecutor(socket.eventLoop)
         eventLoop = socket.eventLoop
         deadlines = DeadlineQueue(eventLoop: socket.eventLoop)
     }
