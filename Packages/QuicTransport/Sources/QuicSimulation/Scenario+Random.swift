@@ -13,10 +13,12 @@ extension Scenario {
 }
 
 /// A scenario drawn from a seed. What it has planned keeps it alive; the end of the simulation forgets that.
-private final class RandomScenario {
-    private let simulation: Simulation
+final class RandomScenario {
+    let simulation: Simulation
     private let size: ScenarioSize
-    private var generator: SeededGenerator
+    var generator: SeededGenerator
+    /// The unreliable datagrams of all connections.
+    var datagrams = RandomDatagrams()
     /// The most bytes of one stream: less where the network is bad.
     private var most = 200_000
     private var isHarsh = false
@@ -33,6 +35,7 @@ private final class RandomScenario {
     }
 
     func play() throws {
+        if generator.chance(0.3) { simulation.usesIPv6 = true }
         try addNodes()
         for client in clients {
             for _ in 0..<generator.pick(1...3) { planDial(from: client, to: generator.pick(from: servers)) }
@@ -87,6 +90,7 @@ private final class RandomScenario {
         for index in 0..<generator.pick(1...4) {
             var settings = drawSettings()
             settings.accepts = generator.chance(0.2)
+            settings.cipherSuites = generator.pick(from: [CipherSuite.allCases, [.chaCha20], [.aes256]])
             settings.uplink = link
             settings.downlink = link
             clients.append(try simulation.addNode("client\(index)", settings))
@@ -143,6 +147,7 @@ private final class RandomScenario {
             )
             configuration.flowControl.autoTuning = generator.chance(0.5)
         }
+        configuration.maxDatagramFrameSize = generator.pick(from: [0, 100, 65_535])
         configuration.endpoint.retry = generator.pick(from: [.never, .always, .aboveRate(1000), .aboveRate(1)])
         settings.configuration = configuration
         settings.certificateKey = generator.pick(from: [.ed25519, .p256])
@@ -170,7 +175,9 @@ private final class RandomScenario {
                 excuse(connection)
                 if !server.isPresent { connection.mayEndEarly = true }
                 dialed.append(connection)
+                connection.onDatagram = { [self] in received($0, on: $1) }
                 for _ in 0..<generator.pick(0...12) { planStream(on: connection) }
+                planExtras(on: connection)
                 if generator.chance(0.1) { planClose(of: connection) }
             } catch {
                 simulation.fail("a dial failed: \(error)")
@@ -182,12 +189,14 @@ private final class RandomScenario {
         // A client that expects somebody else refuses with an alert.
         connection.allowed = [.transport]
         excuse(connection)
+        connection.onDatagram = { [self] in received($0, on: $1) }
         connection.onEvents = { [self] connection in
             guard connection.handshake != nil else { return }
             connection.onEvents = nil
             connection.allowed.remove(.transport)
             excuse(connection)
             for _ in 0..<generator.pick(0...4) { planStream(on: connection) }
+            planExtras(on: connection)
             if generator.chance(0.03) { planClose(of: connection) }
         }
     }
@@ -242,8 +251,11 @@ private final class RandomScenario {
 
     // MARK: moves and failures
 
+    /// The older library keeps a connection on its first path.
+    var isAbleToMigrate: Bool { !QuicVersion.libraryVersion.hasPrefix("0.") }
+
     private func planMoves() {
-        guard !QuicVersion.libraryVersion.hasPrefix("0."), generator.chance(0.25) else { return }
+        guard isAbleToMigrate, generator.chance(0.25) else { return }
         let client = generator.pick(from: clients)
         simulation.isImpaired = true
         for _ in 0..<generator.pick(1...3) {

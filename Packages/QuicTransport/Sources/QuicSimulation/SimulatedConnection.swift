@@ -40,6 +40,8 @@ public final class SimulatedConnection {
     public var mayEndEarly = false
     /// Called after each turn in which something happened.
     public var onEvents: ((SimulatedConnection) -> Void)?
+    /// Called with each unreliable datagram that arrives.
+    public var onDatagram: (([UInt8], SimulatedConnection) -> Void)?
 
     var byID: [StreamID: SimulatedStream] = [:]
     /// When the last datagram came in, and the deadline the timer is armed for.

@@ -122,7 +122,8 @@ extension Simulation {
             if success { connection.pathsValidated += 1 } else { connection.pathsFailed += 1 }
         case .pathChanged: connection.pathsChanged += 1
         case .newToken(let token): connection.tokens.append(token)
-        case .streamAcknowledged, .datagramReceived, .pingAcknowledged: break
+        case .datagramReceived(let bytes): connection.onDatagram?(bytes, connection)
+        case .streamAcknowledged, .pingAcknowledged: break
         case .terminated(let end): terminated(connection, end, core)
         }
     }

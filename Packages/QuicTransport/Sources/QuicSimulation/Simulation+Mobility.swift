@@ -13,7 +13,7 @@ extension Simulation {
     public func rebindAddress(of node: SimulatedNode) {
         let old = node.translations[node.address] ?? node.address
         rebindings += 1
-        translate(node, from: old, to: .ip4(10, 9, UInt8(rebindings >> 8 & 255), UInt8(rebindings & 255), port: 4001))
+        translate(node, from: old, to: address(subnet: 9, rebindings))
     }
 
     private func translate(_ node: SimulatedNode, from old: NetworkAddress, to new: NetworkAddress) {
@@ -28,7 +28,7 @@ extension Simulation {
     public func migrate(_ connection: SimulatedConnection) throws {
         guard let core = connection.core else { return }
         rebindings += 1
-        let local = NetworkAddress.ip4(10, 8, UInt8(rebindings >> 8 & 255), UInt8(rebindings & 255), port: 4001)
+        let local = address(subnet: 8, rebindings)
         network.route(local, to: connection.node, local: local)
         try core.migrate(to: local, now: network.now)
         service(connection)

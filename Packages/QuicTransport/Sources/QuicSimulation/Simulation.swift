@@ -23,6 +23,8 @@ public final class Simulation {
 
     /// Whether the network may lose, change or repeat datagrams, so that a close may not arrive and late copies may.
     public var isImpaired = false
+    /// Whether nodes that are added, and addresses that nodes move to, are of IPv6.
+    public var usesIPv6 = false
 
     let pattern: BytePattern
     let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 65_536, alignment: 16)
@@ -101,11 +103,19 @@ public final class Simulation {
 
     // MARK: building
 
-    /// Adds a node. Each gets an IPv4 address of its own and port 4001.
+    /// An address at port 4001 of this simulation's kind.
+    func address(subnet: UInt8, _ number: Int) -> NetworkAddress {
+        if usesIPv6 {
+            return .ip6(high: 0xfd00 << 48 | UInt64(subnet), low: UInt64(number), port: 4001)
+        }
+        return .ip4(10, subnet, UInt8(number >> 8 & 255), UInt8(number & 255), port: 4001)
+    }
+
+    /// Adds a node. Each gets an address of its own and port 4001.
     public func addNode(_ name: String, _ settings: NodeSettings = NodeSettings()) throws -> SimulatedNode {
         try settings.configuration.validate()
         let number = nodes.count + 1
-        let address = NetworkAddress.ip4(10, 0, UInt8(number >> 8 & 255), UInt8(number & 255), port: 4001)
+        let address = address(subnet: 0, number)
         let node = try SimulatedNode(name: name, address: address, seed: generator.next(), settings: settings)
         nodes.append(node)
         network.route(address, to: node, local: address)
@@ -228,7 +238,7 @@ public final class Simulation {
         network.clear()
         for node in nodes {
             node.onAccept = nil
-            for connection in node.connections { connection.onEvents = nil }
+            for connection in node.connections { (connection.onEvents, connection.onDatagram) = (nil, nil) }
         }
         for each in cores where each.core != nil { fail("\(each.label): the connection core is still alive") }
     }
