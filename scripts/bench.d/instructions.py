@@ -40,7 +40,7 @@ _GUARD_LIMIT = 0.02
 its share of a real transfer is smaller."""
 _GUARD_FUNCTIONS = re.compile(
     r"^(on_decrypt|on_encrypt|lp2p_(frame_guard|ack_log|receive_window)_\w+|inspect_\w+|note_acked|spend|mark_seen"
-    r"|take_varint|skip|skip_varints|left|permitted_spaces|bucket_init|fail|malformed|forbidden"
+    r"|take_varint|skip|skip_varints|left|permitted_spaces|bucket_init|fail|malformed|forbidden|suppress"
     r"|word|mask|end_of_word|count_missing|mark|advance)$"
 )
 _FUNCTION = re.compile(r"^fn=(\(\d+\))(?: (.*))?$")

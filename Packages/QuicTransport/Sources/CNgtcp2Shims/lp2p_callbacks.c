@@ -218,9 +218,23 @@ static int on_remove_connection_id(ngtcp2_conn *conn, const ngtcp2_cid *cid, voi
   return 0;
 }
 
-static int on_handshake_completed(ngtcp2_conn *conn, void *user_data) {
+/* ngtcp2 1.11 goes on to count an ID that it has retired while a path is being validated: when a peer moves on request before a
+ * move to another port, under the same ID, is validated. The ID that the peer then issues in place of that one is one too many
+ * to it, and it would end the connection with CONNECTION_ID_LIMIT_ERROR. So from here on, when the peer has read the limit, the
+ * library takes two more than that. It has no room for more than it had before, and passes over what does not fit. */
+static void allow_for_retired_ids(ngtcp2_conn *conn) {
+#if !LP2P_LEGACY_NGTCP2
+  /* The parameters belong to the connection and are no constant; the library reads this one at every NEW_CONNECTION_ID. */
+  ngtcp2_transport_params *parameters = (ngtcp2_transport_params *)ngtcp2_conn_get_local_transport_params(conn);
+  parameters->active_connection_id_limit += 2;
+#else
   (void)conn;
+#endif
+}
+
+static int on_handshake_completed(ngtcp2_conn *conn, void *user_data) {
   lp2p_conn *self = user_data;
+  allow_for_retired_ids(conn);
   self->events.handshake_completed(self->owner);
   return 0;
 }

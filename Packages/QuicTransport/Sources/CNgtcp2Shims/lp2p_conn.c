@@ -139,6 +139,7 @@ static lp2p_conn *make(const lp2p_config *config, const lp2p_cid *dcid, const lp
   lp2p_frame_guard_init(&self->guard, &config->guard);
   lp2p_receive_window_init(&self->received);
   self->guard.on_stop_sending = lp2p_on_stop_sending;
+  self->guard.congestion_window = lp2p_congestion_window;
   self->guard.context = self;
   ngtcp2_path_storage_zero(&self->written_path);
   ngtcp2_path_storage_zero(&self->batch_path);
@@ -358,6 +359,18 @@ size_t lp2p_conn_path_payload(lp2p_conn *self) {
     size = (size_t)parameters->max_udp_payload_size;
   }
   return size;
+}
+
+uint64_t lp2p_congestion_window(void *context) {
+  lp2p_conn *self = context;
+#if LP2P_LEGACY_NGTCP2
+  ngtcp2_conn_stat info;
+  ngtcp2_conn_get_conn_stat(self->conn, &info);
+#else
+  ngtcp2_conn_info info;
+  ngtcp2_conn_get_conn_info(self->conn, &info);
+#endif
+  return info.cwnd;
 }
 
 void lp2p_conn_get_pulse(lp2p_conn *self, lp2p_pulse *pulse) {

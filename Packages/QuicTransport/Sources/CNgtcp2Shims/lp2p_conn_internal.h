@@ -65,6 +65,9 @@ void lp2p_fill_callbacks(ngtcp2_callbacks *callbacks, const lp2p_config *config,
 /// What the frame guard tells of a STOP_SENDING frame.
 void lp2p_on_stop_sending(void *context, uint64_t stream, uint64_t code);
 
+/// The congestion window, for the frame guard.
+uint64_t lp2p_congestion_window(void *context);
+
 /// Marks the connection whose packets the encrypt and decrypt callbacks are about to see (this thread), or none.
 void lp2p_set_current(lp2p_conn *conn);
 

@@ -8,6 +8,8 @@
 #define MAX_CID_LENGTH 20
 #define RESET_TOKEN_LENGTH 16
 #define PATH_DATA_LENGTH 8
+/* To what length packets with PATH_CHALLENGE and PATH_RESPONSE are padded (RFC 9000 §8.2.1). */
+#define PATH_PACKET_LENGTH 1200
 
 enum {
   FRAME_PADDING = 0x00,
@@ -207,7 +209,10 @@ static int inspect_ack(lp2p_frame_guard *guard, cursor *c, uint64_t type, int sp
     if (space == LP2P_SPACE_1RTT) note_acked(guard, smallest, end);
   }
   if (type == FRAME_ACK_ECN && !skip_varints(c, 3)) return malformed(guard, type, "ACK frame is cut short");
-  if (space == LP2P_SPACE_1RTT && (int64_t)largest > guard->largest_acked) guard->largest_acked = (int64_t)largest;
+  if (space == LP2P_SPACE_1RTT && (int64_t)largest > guard->largest_acked) {
+    guard->largest_acked = (int64_t)largest;
+    guard->challenges = 0;
+  }
   return 0;
 }
 
@@ -255,6 +260,20 @@ static int mark_seen(lp2p_frame_guard *guard, uint64_t sequence) {
   return before;
 }
 
+/* A frame that is `count` integers, or `bytes` bytes when `count` is 0, and draws on a bucket. */
+static int inspect_fixed(lp2p_frame_guard *guard, cursor *c, uint64_t type, int count, size_t bytes, int bucket) {
+  if (!skip_varints(c, count) || !skip(c, bytes)) return malformed(guard, type, "frame is cut short");
+  if (!spend(guard, bucket)) return forbidden(guard, type, "too many control frames of one type");
+  return 0;
+}
+
+/* Overwrites the frame that begins at `start` and ends before the cursor. */
+static void suppress(lp2p_frame_guard *guard, const cursor *c, uint8_t *start) {
+  memset(start, FRAME_PADDING, (size_t)(c->at - start));
+  *start = FRAME_PING; /* so that the packet still asks for an acknowledgement */
+  guard->suppressed++;
+}
+
 /* NEW_CONNECTION_ID (RFC 9000 §19.15). `start` is where the frame begins. */
 static int inspect_new_connection_id(lp2p_frame_guard *guard, cursor *c, uint8_t *start) {
   const uint64_t type = FRAME_NEW_CONNECTION_ID;
@@ -278,10 +297,23 @@ static int inspect_new_connection_id(lp2p_frame_guard *guard, cursor *c, uint8_t
   if (retire_prior_to > guard->largest_retire_prior_to) guard->largest_retire_prior_to = retire_prior_to;
   int is_repeated = mark_seen(guard, sequence);
   if (!is_repeated) guard->connection_ids++;
-  if (is_repeated && sequence < guard->largest_retire_prior_to) {
-    memset(start, FRAME_PADDING, (size_t)(c->at - start));
-    *start = FRAME_PING; /* so that the packet still asks for an acknowledgement */
-    guard->suppressed++;
+  if (is_repeated && sequence < guard->largest_retire_prior_to) suppress(guard, c, start);
+  return 0;
+}
+
+/* PATH_CHALLENGE (RFC 9000 §19.17).
+ *
+ * The packets that answer are 1,200 bytes long and count as in flight, but ngtcp2 has no probe timeout for them. When they fill
+ * a congestion window that losses have made small, and their acknowledgements are lost, nothing is ever sent again. So in a
+ * window of a few packets one of them is answered at a time; the peer repeats its challenge as it does when one is lost. */
+static int inspect_path_challenge(lp2p_frame_guard *guard, cursor *c, uint64_t type, uint8_t *start) {
+  int verdict = inspect_fixed(guard, c, type, 0, PATH_DATA_LENGTH, LP2P_BUCKET_PATH_CHALLENGE);
+  if (verdict != 0 || guard->congestion_window == NULL) return verdict;
+  uint64_t answers = (uint64_t)guard->challenges + 1;
+  if (guard->challenges > 0 && 2 * PATH_PACKET_LENGTH * answers >= guard->congestion_window(guard->context)) {
+    suppress(guard, c, start);
+  } else {
+    guard->challenges++;
   }
   return 0;
 }
@@ -292,13 +324,6 @@ static int inspect_close(lp2p_frame_guard *guard, cursor *c, uint64_t type) {
   if (!skip_varints(c, type == FRAME_CONNECTION_CLOSE ? 2 : 1) || !take_varint(c, &length) || !skip(c, length)) {
     return malformed(guard, type, "CONNECTION_CLOSE frame is cut short");
   }
-  return 0;
-}
-
-/* A frame that is `count` integers, or `bytes` bytes when `count` is 0, and draws on a bucket. */
-static int inspect_fixed(lp2p_frame_guard *guard, cursor *c, uint64_t type, int count, size_t bytes, int bucket) {
-  if (!skip_varints(c, count) || !skip(c, bytes)) return malformed(guard, type, "frame is cut short");
-  if (!spend(guard, bucket)) return forbidden(guard, type, "too many control frames of one type");
   return 0;
 }
 
@@ -355,7 +380,7 @@ static int inspect_frame(lp2p_frame_guard *guard, cursor *c, uint64_t type, int 
   case FRAME_RETIRE_CONNECTION_ID:
     return inspect_fixed(guard, c, type, 1, 0, LP2P_BUCKET_RETIRE_CONNECTION_ID);
   case FRAME_PATH_CHALLENGE:
-    return inspect_fixed(guard, c, type, 0, PATH_DATA_LENGTH, LP2P_BUCKET_PATH_CHALLENGE);
+    return inspect_path_challenge(guard, c, type, start);
   case FRAME_PATH_RESPONSE:
     return inspect_fixed(guard, c, type, 0, PATH_DATA_LENGTH, LP2P_BUCKET_PATH_RESPONSE);
   case FRAME_CONNECTION_CLOSE:

@@ -265,10 +265,19 @@ final class RandomScenario {
                 // A client whose address changes before the server has its last message is a new one to it.
                 for connection in client.connections where connection.confirmedAt == nil {
                     connection.mayEndEarly = true
+                    excuseOtherSide(of: connection)
                 }
                 excuseSilence(of: client)
                 if isPort { simulation.rebindPort(of: client) } else { simulation.rebindAddress(of: client) }
             }
+        }
+    }
+
+    /// The client does not know that the server has all it needs, and what it says from elsewhere counts for nothing.
+    private func excuseOtherSide(of connection: SimulatedConnection) {
+        let here = connection.node.identity.peerID
+        for other in servers.flatMap(\.connections) where other.handshake?.peer.peerID == here {
+            other.allowed.insert(.idleTimeout)
         }
     }
 

@@ -105,10 +105,14 @@ typedef struct lp2p_frame_guard {
   /// Told of each STOP_SENDING frame, which ngtcp2 answers without a word to us; NULL after init. The packet may still
   /// turn out to be a duplicate, or bad.
   void (*on_stop_sending)(void *context, uint64_t stream, uint64_t code);
+  /// The congestion window in bytes, asked for at each PATH_CHALLENGE frame; NULL after init, which passes them all.
+  uint64_t (*congestion_window)(void *context);
   void *context;
+  /// PATH_CHALLENGE frames handed on since an acknowledgement came for something new.
+  uint32_t challenges;
   /// Connection IDs that the peer has issued, apart from that of the handshake.
   uint64_t connection_ids;
-  /// NEW_CONNECTION_ID frames taken out.
+  /// NEW_CONNECTION_ID and PATH_CHALLENGE frames taken out.
   uint64_t suppressed;
   /// What the connection was closed for, when `lp2p_frame_guard_inspect` said so: the code, the type of the frame
   /// (UINT64_MAX when there was none), and a static English text.
@@ -125,7 +129,8 @@ void lp2p_frame_guard_init(lp2p_frame_guard *guard, const lp2p_frame_guard_limit
 /// Looks at the frames of one decrypted packet.
 ///
 /// A repeated NEW_CONNECTION_ID frame whose sequence number lies below the largest Retire Prior To is overwritten with
-/// PING and PADDING; nothing else is changed. Returns 0 when the packet may be handed on, else the transport error code
+/// PING and PADDING, and so is a PATH_CHALLENGE whose answer could fill a congestion window that is nearly empty of anything
+/// else; nothing else is changed. Returns 0 when the packet may be handed on, else the transport error code
 /// to close the connection with; `guard->verdict_text` then says why. `space` is one of LP2P_SPACE_…; `now` is in
 /// nanoseconds, and time that goes backwards counts as standing still.
 int lp2p_frame_guard_inspect(lp2p_frame_guard *guard, uint8_t *plaintext, size_t length, int space, uint64_t now);

@@ -90,9 +90,7 @@ extension lp2p_config {
         max_window = parameters.maxConnectionWindow
         max_stream_window = parameters.maxStreamWindow
         max_received_payload = parameters.maxReceivedPayload
-        // Nobody issues more than eight IDs at once. ngtcp2 1.11 counts one twice that it has retired, when a peer moves on request
-        // before a move to another port is validated, and ended such connections with CONNECTION_ID_LIMIT_ERROR.
-        active_connection_id_limit = 10
+        active_connection_id_limit = 8
         max_datagram_frame_size = parameters.maxDatagramFrame
         udp_payload = parameters.initialPayload
         max_udp_payload = parameters.maxPayload
