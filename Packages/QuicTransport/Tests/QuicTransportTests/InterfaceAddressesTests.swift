@@ -75,11 +75,11 @@ import Testing
         #expect(listener.addresses == [try Multiaddr(parsing: "/ip4/0.0.0.0/udp/\(port)/quic-v1")])
         let loopback = try Multiaddr(parsing: "/ip4/127.0.0.1/udp/\(port)/quic-v1")
         #expect(listener.interfaceAddresses.contains(loopback))
+        #expect(listener.interfaceAddresses.allSatisfy { $0.first(.udp)?.port == port })
+        // Of the others any may be of an interface that is down.
         let other = try QuicTransport(identity: .ed25519())
-        for address in listener.interfaceAddresses {
-            _ = try await other.dial(address.withPeerID(key.peerID))
-            _ = try await listener.accept()
-        }
+        _ = try await other.dial(loopback.withPeerID(key.peerID))
+        _ = try await listener.accept()
         await other.close()
         await transport.close()
     }
