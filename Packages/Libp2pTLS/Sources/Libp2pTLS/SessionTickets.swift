@@ -12,48 +12,71 @@ final class SessionTickets: Sendable {
     /// The largest session kept: two certificates and some keys fit well.
     static let maximumSize = 16 << 10
 
-    private struct Entry {
+    /// A session that a client may resume.
+    struct Remembered: Sendable, Equatable {
+        /// GnuTLS's form of it.
         var session: [UInt8]
+        /// What has to be known to send early data in it; `nil` where the server takes none.
+        var early: EarlyTerms?
+    }
+
+    /// What a client knows of a server before the next handshake, under which it sends early data.
+    struct EarlyTerms: Sendable, Equatable {
+        /// Until when the ticket is good, in seconds since 1970, and since when.
+        var validity: Range<Int64>
+        /// The server's certificate, in DER.
+        var certificateDER: [UInt8]
+        /// The application protocol, which has to be the same again (RFC 8446 §4.2.10).
+        var alpn: String
+        /// What the layer above has to know: QUIC's transport parameters.
+        var context: [UInt8]
+    }
+
+    private struct Entry {
+        var remembered: Remembered
         var age: UInt64
     }
 
     private struct State {
         var entries: [PeerID: Entry] = [:]
         var nextAge: UInt64 = 0
-        var key: [UInt8] = []
-        /// When the key was made, in seconds since 1970.
-        var keyMade: Int64 = 0
+        var key: TicketKey?
     }
 
     /// How long a key seals tickets, in seconds. GnuTLS derives keys from it, but all from this one: whoever has it opens
     /// every ticket of its time.
     static let keyLifetime: Int64 = 6 * 3600
 
+    private let earlyData: Bool
     private let state = Mutex(State())
+
+    /// - Parameter earlyData: Whether the tickets may bring early data.
+    init(earlyData: Bool = false) {
+        self.earlyData = earlyData
+    }
 
     /// The key that seals what a server gives to its clients: a new one when the last has had its time, and none outlives
     /// the context. Tickets of an earlier key are not known any more, and lead to full handshakes.
     ///
     /// - Parameter now: The time in seconds since 1970.
-    func key(at now: Int64) throws(TLSError) -> [UInt8] {
-        let current = state.withLock { state in
-            let isFresh = now >= state.keyMade && now - state.keyMade < Self.keyLifetime
-            return isFresh && !state.key.isEmpty ? state.key : nil
+    func key(at now: Int64) throws(TLSError) -> TicketKey {
+        func current(_ state: State) -> TicketKey? {
+            guard let key = state.key, now >= key.made, now - key.made < Self.keyLifetime else { return nil }
+            return key
         }
-        if let current { return current }
-        var made = gnutls_datum_t()
-        try check(gnutls_session_ticket_key_generate(&made), "Making a key for session tickets")
-        let key = takeDatum(made)
-        state.withLock { state in
-            for index in state.key.indices { state.key[index] = 0 }
-            (state.key, state.keyMade) = (key, now)
+        if let key = state.withLock({ current($0) }) { return key }
+        let made = try TicketKey(earlyData: earlyData, at: now)
+        return state.withLock { state in
+            // Another thread may have been here meanwhile: there is one key at a time.
+            if let key = current(state) { return key }
+            state.key = made
+            return made
         }
-        return key
     }
 
     /// Remembers a session with a verified peer.
-    func store(_ session: [UInt8], of peer: PeerID) {
-        guard (1...Self.maximumSize).contains(session.count) else { return }
+    func store(_ remembered: Remembered, of peer: PeerID) {
+        guard (1...Self.maximumSize).contains(remembered.session.count) else { return }
         state.withLock { state in
             if state.entries[peer] == nil, state.entries.count >= Self.limit,
                 let oldest = state.entries.min(by: { $0.value.age < $1.value.age })?.key
@@ -61,13 +84,13 @@ final class SessionTickets: Sendable {
                 state.entries[oldest] = nil
             }
             state.nextAge += 1
-            state.entries[peer] = Entry(session: session, age: state.nextAge)
+            state.entries[peer] = Entry(remembered: remembered, age: state.nextAge)
         }
     }
 
     /// Takes the session with a peer, if there is one.
-    func take(for peer: PeerID) -> [UInt8]? {
-        state.withLock { $0.entries.removeValue(forKey: peer)?.session }
+    func take(for peer: PeerID) -> Remembered? {
+        state.withLock { $0.entries.removeValue(forKey: peer)?.remembered }
     }
 
     /// How many sessions are remembered.

@@ -30,6 +30,12 @@ public struct TLSConfiguration: Sendable {
     /// ``TLSSession/judgeResumedPeer()`` when the handshake is done, and gives the connection up if
     /// ``TLSSession/verifiedPeer`` is not set then. Wants a GnuTLS without CVE-2025-6395. Default `false`.
     public var sessionTickets: Bool
+    /// Whether resumed sessions may bring early data (0-RTT, RFC 8446 §2.3), for which ``sessionTickets`` has to be set.
+    /// Servers say so in their tickets and take early data, which no handshake has protected against being sent again: that of
+    /// each ClientHello once, as long as this context lives, from 65,536 of them in the six hours of a key for tickets; what
+    /// is beyond is refused, and the handshake goes on without. Clients offer it only where
+    /// ``TLSContext/makeClientSession(expecting:offeringEarlyData:)`` is told to. Default `false`.
+    public var earlyData: Bool
     /// The file to which TLS secrets are appended in NSS format, for Wireshark; `nil` (the default) records nothing.
     /// Whoever reads this file can decrypt the recorded connections. See ``keyLogFileFromEnvironment``.
     public var keyLogFile: String?
@@ -48,6 +54,7 @@ public struct TLSConfiguration: Sendable {
         certificateKey: CertificateKeyKind = .p256,
         cipherSuites: [CipherSuite] = CipherSuite.allCases,
         sessionTickets: Bool = false,
+        earlyData: Bool = false,
         keyLogFile: String? = nil,
         clock: @escaping @Sendable () -> Int64 = TLSConfiguration.systemTime
     ) {
@@ -58,6 +65,7 @@ public struct TLSConfiguration: Sendable {
         self.certificateKey = certificateKey
         self.cipherSuites = cipherSuites
         self.sessionTickets = sessionTickets
+        self.earlyData = earlyData
         self.keyLogFile = keyLogFile
         self.clock = clock
     }
@@ -90,6 +98,7 @@ public struct TLSConfiguration: Sendable {
         guard !cipherSuites.isEmpty, Set(cipherSuites).count == cipherSuites.count else {
             throw refuse("cipherSuites", "must name at least one, and none twice")
         }
+        if earlyData, !sessionTickets { throw refuse("earlyData", "needs sessionTickets, which resume the session") }
         if let keyLogFile, keyLogFile.isEmpty { throw refuse("keyLogFile", "must be a path, or nil for no key log") }
     }
 }

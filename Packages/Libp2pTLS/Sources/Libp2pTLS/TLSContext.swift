@@ -34,7 +34,7 @@ public final class TLSContext: Sendable {
         localPeer = identity.peerID
         priority = try Priority(configuration.cipherSuites)
         if let path = configuration.keyLogFile { keyLog = try KeyLog(path: path) } else { keyLog = nil }
-        tickets = configuration.sessionTickets ? SessionTickets() : nil
+        tickets = configuration.sessionTickets ? SessionTickets(earlyData: configuration.earlyData) : nil
         let credentials = try Credentials(
             identity: identity,
             configuration: configuration,
@@ -45,18 +45,31 @@ public final class TLSContext: Sendable {
 
     /// A session for dialling.
     ///
-    /// - Parameter expectedPeer: the peer that must answer, or `nil` to find out who does
-    ///   (``TLSSession/verifiedPeer``).
+    /// - Parameters:
+    ///   - expectedPeer: the peer that must answer, or `nil` to find out who does (``TLSSession/verifiedPeer``).
+    ///   - offeringEarlyData: whether early data is to be offered, where ``TLSConfiguration/earlyData`` allows it and the
+    ///     server's ticket does; ``TLSSession/earlySession`` tells.
     /// - Throws: ``TLSError`` with ``TLSError/Code/gnutls``.
-    public func makeClientSession(expecting expectedPeer: PeerID? = nil) throws(TLSError) -> TLSSession {
-        try makeSession(.client, expecting: expectedPeer, credentials: credentials())
+    public func makeClientSession(
+        expecting expectedPeer: PeerID? = nil,
+        offeringEarlyData: Bool = false
+    ) throws(TLSError) -> TLSSession {
+        try makeSession(
+            .client,
+            expecting: expectedPeer,
+            credentials: credentials(),
+            offeringEarlyData: offeringEarlyData && configuration.earlyData
+        )
     }
 
     /// A session for an accepted connection; it requires a certificate from the client.
     ///
+    /// - Parameter purpose: what tickets are good for, if not for every session of the context: a ticket of a session with
+    ///   another purpose is not known. A server that takes early data names the limits that clients remember (RFC 9000
+    ///   §7.4.1): where these have changed, early data would be sent under the wrong ones.
     /// - Throws: ``TLSError`` with ``TLSError/Code/gnutls``.
-    public func makeServerSession() throws(TLSError) -> TLSSession {
-        try makeSession(.server, expecting: nil, credentials: credentials())
+    public func makeServerSession(ticketsBoundTo purpose: [UInt8] = []) throws(TLSError) -> TLSSession {
+        try makeSession(.server, expecting: nil, credentials: credentials(), ticketPurpose: purpose)
     }
 
     /// The certificate that the next session will present, for debugging.
@@ -78,7 +91,9 @@ public final class TLSContext: Sendable {
     func makeSession(
         _ role: TLSSession.Role,
         expecting expectedPeer: PeerID?,
-        credentials: Credentials
+        credentials: Credentials,
+        offeringEarlyData: Bool = false,
+        ticketPurpose: [UInt8] = []
     ) throws(TLSError) -> TLSSession {
         try TLSSession(
             role: role,
@@ -88,7 +103,9 @@ public final class TLSContext: Sendable {
             configuration: configuration,
             keyLog: keyLog,
             tickets: tickets,
-            known: known
+            known: known,
+            offeringEarlyData: offeringEarlyData,
+            ticketPurpose: ticketPurpose
         )
     }
 

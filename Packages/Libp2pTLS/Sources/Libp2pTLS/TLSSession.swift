@@ -6,10 +6,14 @@ public import PeerID
 /// Not `Sendable`: a session belongs to the loop that drives its connection. It drives nothing by itself: hand
 /// ``handle`` to ngtcp2's GnuTLS helper, or set transport functions on it and call `gnutls_handshake`.
 ///
-/// What happens inside the handshake, before any application data: the peer's certificate is judged by
+/// What happens inside a full handshake, before any application data: the peer's certificate is judged by
 /// ``CertificateVerifier`` as soon as its message arrives, even before GnuTLS parses it; when GnuTLS has checked that the
 /// peer holds the certificate's key, ALPN is required and ``verifiedPeer`` is set. Every failure is put into
 /// ``failure`` and makes GnuTLS send the alert that belongs to it.
+///
+/// A resumed handshake has no certificates and calls none of this: with ``TLSConfiguration/sessionTickets`` the driver calls
+/// ``judgeResumedPeer()`` when the handshake is done, and before it uses early data it asks for ``earlySession`` on a client,
+/// and calls ``judgeEarlyPeer()`` on a server.
 ///
 /// Slots of the C session that this class uses, and its driver must not: `gnutls_db_set_ptr`,
 /// `gnutls_session_set_verify_function`, `gnutls_handshake_set_hook_function`,
@@ -31,18 +35,27 @@ public final class TLSSession {
     public let expectedPeer: PeerID?
     /// Who the other end is: set inside the handshake, once every check has passed.
     public private(set) var verifiedPeer: VerifiedPeer?
+    /// What a client knows before the handshake that offers early data; `nil` where it offers none.
+    public private(set) var earlySession: EarlySession?
+    /// What a client wants to know again when it offers early data to this peer the next time: QUIC's transport parameters
+    /// (RFC 9000 §7.4.1). It is kept with the ticket; to be set before that arrives. Without it, none will be offered.
+    public var contextForEarlyData: [UInt8]?
     /// Why the handshake failed, or `nil`. The first reason stays.
     public private(set) var failure: TLSError?
 
-    private let configuration: TLSConfiguration
+    let configuration: TLSConfiguration
     private let keyLog: KeyLog?
-    private let tickets: SessionTickets?
-    private let known: VerifiedCertificates
+    let tickets: SessionTickets?
+    let known: VerifiedCertificates
     /// Retained because GnuTLS keeps only pointers to them.
     private let credentials: Credentials
     private let priority: Priority
+    /// A server's. Retained because GnuTLS keeps only a pointer to what is in it.
+    private var ticketKey: TicketKey?
+    /// The ticket that is about to reach GnuTLS.
+    var arrivingTicket: NewSessionTicket?
     /// A peer whose certificate was judged good, but that has not yet proved to hold the certificate's key.
-    private var candidate: VerifiedPeer?
+    var candidate: VerifiedPeer?
 
     init(
         role: Role,
@@ -52,7 +65,9 @@ public final class TLSSession {
         configuration: TLSConfiguration,
         keyLog: KeyLog?,
         tickets: SessionTickets?,
-        known: VerifiedCertificates
+        known: VerifiedCertificates,
+        offeringEarlyData: Bool = false,
+        ticketPurpose: [UInt8] = []
     ) throws(TLSError) {
         self.role = role
         self.known = known
@@ -62,12 +77,21 @@ public final class TLSSession {
         self.configuration = configuration
         self.keyLog = keyLog
         self.tickets = tickets
+        var remembered: SessionTickets.Remembered?
+        if role == .client, let expectedPeer { remembered = tickets?.take(for: expectedPeer) }
+        if offeringEarlyData, let terms = remembered?.early {
+            earlySession = EarlySession(terms, expecting: expectedPeer, configuration, known: known)
+        }
+        let earlyData = earlySession != nil || role == .server && tickets != nil && configuration.earlyData
         var made: gnutls_session_t?
-        try check(gnutls_init(&made, Self.flags(role, resumes: tickets != nil)), "Making a TLS session")
+        let flags = Self.flags(role, resumes: tickets != nil, earlyData: earlyData)
+        try check(gnutls_init(&made, flags), "Making a TLS session")
         guard let made else { throw TLSError(.gnutls, "GnuTLS made no session.") }
         handle = made
         // From here on `deinit` frees the session when a step throws.
         try configure()
+        if role == .server { try enableTickets(purpose: ticketPurpose) }
+        if let remembered { resume(remembered.session) }
     }
 
     deinit { gnutls_deinit(handle) }
@@ -91,6 +115,9 @@ public final class TLSSession {
     /// Whether the session still has work when the handshake is confirmed: with ``TLSConfiguration/sessionTickets`` it gives
     /// tickets or takes them. Otherwise a driver that hands it no bytes any more may let it go.
     public var isNeededAfterHandshake: Bool { tickets != nil }
+
+    /// Whether a client's session keeps with its ticket what it has to know for early data: ``contextForEarlyData``.
+    public var keepsContextForEarlyData: Bool { takesTickets && configuration.earlyData }
 
     /// The certificate that this session presents, in DER.
     public var localCertificateDER: [UInt8] { credentials.certificateDER }
@@ -153,10 +180,11 @@ public final class TLSSession {
 // MARK: - Setting up
 
 extension TLSSession {
-    private static func flags(_ role: Role, resumes: Bool) -> UInt32 {
+    private static func flags(_ role: Role, resumes: Bool, earlyData: Bool) -> UInt32 {
         // No tickets unless they are wanted, and none by itself; no EndOfEarlyData (QUIC has none, RFC 9001 §8.3), no SIGPIPE handling.
         let common =
             (resumes ? 0 : GNUTLS_NO_TICKETS.rawValue) | GNUTLS_NO_AUTO_SEND_TICKET.rawValue
+            | (earlyData ? GNUTLS_ENABLE_EARLY_DATA.rawValue : 0)
             | GNUTLS_NO_END_OF_EARLY_DATA.rawValue
             | GNUTLS_NO_SIGNAL.rawValue
         switch role {
@@ -179,23 +207,27 @@ extension TLSSession {
         // unretained: GnuTLS calls back only from calls on `handle`, whose caller keeps this object alive.
         gnutls_db_set_ptr(handle, Unmanaged.passUnretained(self).toOpaque())
         gnutls_session_set_verify_function(handle, verifyCallback)
-        try configureResumption()
         gnutls_handshake_set_hook_function(handle, .max, GNUTLS_HOOK_BOTH, messageCallback)
         if keyLog != nil { gnutls_session_set_keylog_function(handle, keyLogCallback) }
     }
 
-    private func configureResumption() throws(TLSError) {
+    private func enableTickets(purpose: [UInt8]) throws(TLSError) {
         guard let tickets else { return }
-        switch role {
-        case .server:
-            let key = try tickets.key(at: configuration.clock())
-            let status = withDatum(key) { gnutls_session_ticket_enable_server(handle, $0) }
-            try check(status, "Enabling session tickets")
-        case .client:
-            guard let expectedPeer, let session = tickets.take(for: expectedPeer) else { return }
-            // A session that GnuTLS does not take is no loss: the handshake is a full one.
-            _ = gnutls_session_set_data(handle, session, session.count)
-        }
+        let key = try tickets.key(at: configuration.clock())
+        ticketKey = key
+        let status = withDatum(try key.bytes(boundTo: purpose)) { gnutls_session_ticket_enable_server(handle, $0) }
+        try check(status, "Enabling session tickets")
+        guard let antiReplay = key.antiReplay else { return }
+        gnutls_anti_replay_enable(handle, antiReplay)
+        // Flow control bounds the bytes, and QUIC has no other value for tickets that allow any (RFC 9001 §4.6.1).
+        try check(gnutls_record_set_max_early_data_size(handle, Int(UInt32.max)), "Allowing early data")
+    }
+
+    private func resume(_ session: [UInt8]) {
+        // A session that GnuTLS does not take is no loss: the handshake is a full one, and early data is not offered.
+        if gnutls_session_set_data(handle, session, session.count) < 0 { earlySession = nil }
+        // The certificate need not be judged twice.
+        candidate = earlySession?.peer
     }
 
     private func setALPN() throws(TLSError) {
@@ -269,33 +301,6 @@ extension TLSSession {
         }
     }
 
-    /// Judges the peer of a resumed handshake that has completed, and sets ``verifiedPeer`` or ``failure``. Call it before
-    /// anything else is done with the session; it does nothing after a handshake with certificates.
-    ///
-    /// Who the peer is, follows from the certificate of the first handshake, which a client kept with the session and a server
-    /// had sealed into the ticket; that the peer is the same, it has proved by the secret of that session. The certificate is
-    /// judged anew, because it may have expired and the rules of this session may be others.
-    public func judgeResumedPeer() {
-        guard isResumed, verifiedPeer == nil else { return }
-        _ = judgePeer()
-    }
-
-    /// The server's ticket arrived: it is for the next session with that peer.
-    func keepTicket() {
-        guard role == .client, let tickets, let verifiedPeer else { return }
-        var session = gnutls_datum_t()
-        guard gnutls_session_get_data2(handle, &session) == 0 else { return }
-        tickets.store(takeDatum(session), of: verifiedPeer.peerID)
-    }
-
-    /// Sends a client a ticket for its next session with this host. Once the handshake is done; does nothing where tickets
-    /// are not enabled.
-    public func sendTicket() {
-        guard role == .server, tickets != nil, verifiedPeer != nil else { return }
-        // Failing means that the client is given none, which does no harm.
-        _ = gnutls_session_ticket_send(handle, 1, 0)
-    }
-
     /// Appends one secret to the key log.
     func log(label: String, secret: [UInt8]) {
         var clientRandom = gnutls_datum_t()
@@ -305,7 +310,7 @@ extension TLSSession {
     }
 
     /// GnuTLS lets a peer pass that does not use the ALPN extension at all; libp2p does not.
-    private func requireALPN() throws(TLSError) {
+    func requireALPN() throws(TLSError) {
         if let negotiatedALPN, configuration.alpn.contains(where: { $0.utf8.elementsEqual(negotiatedALPN.utf8) }) {
             return
         }
@@ -315,7 +320,7 @@ extension TLSSession {
         )
     }
 
-    private func presentedChain() -> [[UInt8]] {
+    func presentedChain() -> [[UInt8]] {
         var count: UInt32 = 0
         guard let first = gnutls_certificate_get_peers(handle, &count) else { return [] }
         return UnsafeBufferPointer(start: first, count: Int(count)).map(copyDatum)

@@ -30,6 +30,16 @@ static int packet_space(const uint8_t *aad, size_t length) {
   return type; /* 0 Initial, 1 0-RTT, 2 Handshake */
 }
 
+/// Whether early data may be read. The owner is asked at the first packet of it: GnuTLS knows the peer of a resumed session
+/// only when it is through with the ClientHello, later than it gives the keys.
+static int admits_early(lp2p_conn *conn) {
+  if (!conn->early_is_judged) {
+    conn->early_is_judged = 1;
+    conn->drops_early = conn->events.early_keys(conn->owner) != 0;
+  }
+  return !conn->drops_early;
+}
+
 static int on_decrypt(uint8_t *dest, const ngtcp2_crypto_aead *aead, const ngtcp2_crypto_aead_ctx *aead_ctx,
                       const uint8_t *ciphertext, size_t ciphertextlen, const uint8_t *nonce, size_t noncelen,
                       const uint8_t *aad, size_t aadlen) {
@@ -39,7 +49,11 @@ static int on_decrypt(uint8_t *dest, const ngtcp2_crypto_aead *aead, const ngtcp
     return rv;
   }
   int space = packet_space(aad, aadlen);
-  if (space == 3 && aadlen > 0) {
+  if (space == LP2P_SPACE_0RTT && !admits_early(conn)) {
+    return NGTCP2_ERR_DECRYPT;
+  }
+  /* 0-RTT packets share the numbers of the 1-RTT ones. */
+  if ((space == LP2P_SPACE_1RTT || space == LP2P_SPACE_0RTT) && aadlen > 0) {
     int64_t number = lp2p_receive_window_number(&conn->received, aad, aadlen);
     if (lp2p_receive_window_note(&conn->received, number) != LP2P_PACKET_NEW) {
       /* Dropped, as the library drops copies. It must not see one that we do not charge: it forgets the numbers of some
@@ -97,6 +111,7 @@ static int collect_ticket(lp2p_conn *conn, const uint8_t *data, size_t length) {
   if (conn->message_remaining > 0) {
     return 0;
   }
+  conn->events.ticket(conn->owner, conn->ticket, conn->ticket_length);
   int rv = ngtcp2_crypto_read_write_crypto_data(conn->conn, LP2P_LEVEL_1RTT, conn->ticket, conn->ticket_length);
   free(conn->ticket);
   conn->ticket = NULL;
@@ -174,11 +189,19 @@ static int on_recv_crypto_data(ngtcp2_conn *conn, lp2p_level level, uint64_t off
   return ngtcp2_crypto_recv_crypto_data_cb(conn, level, offset, data, datalen, user_data);
 }
 
-/// A peer without transport parameters would trip an assertion later (guard (c)).
-static int require_transport_parameters(ngtcp2_conn *conn, lp2p_level level, void *user_data) {
+/// Keys are there. A peer without transport parameters would trip an assertion later (guard (c)).
+static int on_key(ngtcp2_conn *conn, lp2p_level level, void *user_data) {
   lp2p_conn *self = user_data;
   lp2p_level decisive = self->is_server ? LP2P_LEVEL_HANDSHAKE : LP2P_LEVEL_1RTT;
-  if (level == decisive && ngtcp2_conn_get_remote_transport_params(conn) == NULL) {
+  if (level == LP2P_LEVEL_0RTT) {
+    if (!self->is_server) {
+      (void)self->events.early_keys(self->owner);
+    }
+    return 0;
+  }
+  const void *parameters = ngtcp2_conn_get_remote_transport_params(conn);
+  /* Those that a client remembers stand there until the server's come. */
+  if (level == decisive && (parameters == NULL || parameters == self->early_parameters)) {
     self->forced_alert = LP2P_ALERT_MISSING_EXTENSION;
     return NGTCP2_ERR_CALLBACK_FAILURE;
   }
@@ -443,6 +466,6 @@ void lp2p_fill_callbacks(ngtcp2_callbacks *callbacks, const lp2p_config *config,
   callbacks->lost_datagram = on_datagram_lost;
   callbacks->get_path_challenge_data = on_path_challenge_data;
   callbacks->version_negotiation = ngtcp2_crypto_version_negotiation_cb;
-  callbacks->recv_rx_key = require_transport_parameters;
-  callbacks->recv_tx_key = require_transport_parameters;
+  callbacks->recv_rx_key = on_key;
+  callbacks->recv_tx_key = on_key;
 }

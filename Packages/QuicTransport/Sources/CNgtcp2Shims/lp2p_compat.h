@@ -22,6 +22,7 @@
 
 #if LP2P_LEGACY_NGTCP2
 typedef ngtcp2_crypto_level lp2p_level;
+#  define LP2P_LEVEL_0RTT NGTCP2_CRYPTO_LEVEL_EARLY
 #  define LP2P_LEVEL_HANDSHAKE NGTCP2_CRYPTO_LEVEL_HANDSHAKE
 #  define LP2P_LEVEL_1RTT NGTCP2_CRYPTO_LEVEL_APPLICATION
 typedef ngtcp2_connection_close_error lp2p_ccerr;
@@ -37,6 +38,7 @@ typedef ngtcp2_connection_close_error lp2p_ccerr;
 #  define NGTCP2_VERSION_NEGOTIATION_ERROR NGTCP2_VERSION_NEGOTIATION_ERROR_DRAFT
 #else
 typedef ngtcp2_encryption_level lp2p_level;
+#  define LP2P_LEVEL_0RTT NGTCP2_ENCRYPTION_LEVEL_0RTT
 #  define LP2P_LEVEL_HANDSHAKE NGTCP2_ENCRYPTION_LEVEL_HANDSHAKE
 #  define LP2P_LEVEL_1RTT NGTCP2_ENCRYPTION_LEVEL_1RTT
 typedef ngtcp2_ccerr lp2p_ccerr;

@@ -29,6 +29,11 @@ struct lp2p_conn {
   uint8_t is_server;
   /// What the keys of 1-RTT packets are, once they are ours and not the helper library's; a length of 0 before.
   lp2p_suite suite;
+  /// Whether the owner was asked about early data, and wants none of it because the sender did not pass.
+  uint8_t early_is_judged;
+  uint8_t drops_early;
+  /// The parameters that a client remembered, as the library keeps them until it has the server's. NULL: none.
+  const void *early_parameters;
   /// Guard (b): TLS messages after the handshake, as seen by a client.
   uint8_t message_header[4];
   uint8_t message_header_length;

@@ -76,6 +76,13 @@ public struct QuicConfiguration: Sendable, Hashable {
         /// open the tickets of its time and pass for any peer towards that server. Wants GnuTLS 3.8.10, or Debian's
         /// 3.7.9-2+deb12u5 or later: in older ones a client can crash a server that gives tickets (CVE-2025-6395).
         case sessions
+        /// The session, and with it early data (0-RTT, RFC 9001 §4.6): a client that dials for it sends requests in its first
+        /// packets, a server takes them, and the answer comes a round trip earlier. Ordinary dials send none. The price, besides
+        /// that of ``sessions``: whoever records early data can send it again. A server takes that of each handshake once, as
+        /// long as it runs, but it cannot know of others, of another process with the same identity or of its own past: so only
+        /// requests that may be answered twice belong in early data. And it is only as secret as the ticket: whoever learns the
+        /// key of a server's tickets can read what was recorded of its time.
+        case earlyData
     }
 
     /// The algorithm that decides how much may be in flight.

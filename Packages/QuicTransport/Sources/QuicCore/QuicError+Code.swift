@@ -50,6 +50,9 @@ extension QuicError {
         public static let streamClosed = Code("streamClosed", .stream)
         /// The stream was reset.
         public static let streamReset = Code("streamReset", .stream)
+        /// The stream was opened before the handshake was done, and the server has not taken early data (0-RTT): nothing that
+        /// was written to it has been delivered on this connection. Open another stream and repeat the request there.
+        public static let earlyDataRejected = Code("earlyDataRejected", .stream)
         /// A deadline of a stream's operation passed. The stream itself stays as it was.
         public static let streamTimeout = Code("streamTimeout", .stream)
         /// The stream's send buffer is full and the caller chose not to wait.

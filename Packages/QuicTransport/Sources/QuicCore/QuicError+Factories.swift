@@ -66,6 +66,14 @@ extension QuicError {
         )
     }
 
+    /// A stream was opened early, and the server has not taken early data.
+    public static var earlyDataRejected: QuicError {
+        QuicError(
+            .earlyDataRejected,
+            "the server did not take early data, nothing of the stream was delivered; repeat the request on another stream"
+        )
+    }
+
     /// An operation met a stream in a state that forbids it.
     public static func streamState(_ state: String, attempted operation: String) -> QuicError {
         var error = QuicError(.streamState, "cannot \(operation) a stream that is \(state)")

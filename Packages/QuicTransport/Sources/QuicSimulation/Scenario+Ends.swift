@@ -3,7 +3,7 @@ internal import PeerID
 internal import QuicCore
 
 extension Scenario {
-    /// Cases about the end of connections, and those that cannot be played.
+    /// Cases about the end of connections, and about the next one.
     static let ends: [Scenario] = [
         Scenario("close-code", "a close in the middle of a transfer arrives with its code and reason") {
             simulation,
@@ -95,12 +95,5 @@ extension Scenario {
             }
             simulation.note("resumed", server.connections.count { $0.handshake?.isResumed == true })
         },
-        Scenario(
-            "zero-rtt",
-            "data in the first flight of a resumed connection",
-            unsupported:
-                "sessions are resumed without early data: it can be replayed, and no operation here says which bytes "
-                + "may be"
-        ),
     ]
 }

@@ -46,7 +46,7 @@ public struct Scenario: Sendable {
     }
 
     /// Every scenario: the random one first, then the named ones.
-    public static let all: [Scenario] = [random] + handshakes + transfers + paths + ends
+    public static let all: [Scenario] = [random] + handshakes + transfers + paths + ends + early
 
     /// The scenario of a name.
     public static func named(_ name: String) -> Scenario? { all.first { $0.name == name } }

@@ -12,6 +12,10 @@ public final class SimulatedConnection {
     public let isServer: Bool
     /// When it began.
     public let begun: UInt64
+    /// What was known when early data began, before the handshake was done.
+    public internal(set) var early: HandshakeResult?
+    /// The streams that were opened early and came to nothing because the server did not take early data.
+    public internal(set) var rejected: [SimulatedStream] = []
     /// What the handshake established, and when.
     public internal(set) var handshake: HandshakeResult?
     /// When the handshake was done.
@@ -64,8 +68,8 @@ public final class SimulatedConnection {
         lastReceived = now
     }
 
-    /// Whether the handshake is done and the connection open.
-    public var isUp: Bool { handshake != nil && !isOver }
+    /// Whether streams can be opened: the handshake is done or there is early data, and the connection is open.
+    public var isUp: Bool { (handshake ?? early) != nil && !isOver }
 
     /// Whether the connection has ended.
     public var isOver: Bool { termination != nil || isForgotten }

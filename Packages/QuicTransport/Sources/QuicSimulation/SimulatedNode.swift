@@ -104,6 +104,7 @@ public final class SimulatedNode {
             certificateKey: settings.certificateKey,
             cipherSuites: settings.cipherSuites,
             sessionTickets: settings.configuration.resumption != .off,
+            earlyData: settings.configuration.resumption == .earlyData,
             clock: { 1_700_000_000 }
         )
         let endpoint = EndpointCore(

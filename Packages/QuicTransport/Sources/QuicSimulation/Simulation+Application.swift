@@ -90,11 +90,22 @@ extension Simulation {
             return network.tell("\(connection.label): stream \(id), \(bytes.count) bytes\(isEnd ? " and the end" : "")")
         }
         if case .handshakeCompleted = event { return network.tell("\(connection.label): handshake completed") }
+        if case .earlyDataStarted = event { return network.tell("\(connection.label): early data") }
         network.tell("\(connection.label): \(event)")
     }
 
     private func handle(_ event: ConnectionEvent, of connection: SimulatedConnection, _ core: ConnectionCore) {
         switch event {
+        case .earlyDataStarted(let result):
+            connection.early = result
+            if connection.handshake != nil { fail("\(connection.label): early data after the handshake") }
+            openWaiting(on: connection)
+        case .earlyDataRejected(let ids):
+            if Set(ids) != Set(connection.byID.keys) { fail("\(connection.label): not every early stream was refused") }
+            connection.rejected = connection.streams
+            connection.streams = []
+            connection.byID = [:]
+            connection.openStreams = 0
         case .handshakeCompleted(let result):
             connection.handshake = result
             connection.handshakeAt = network.now

@@ -124,11 +124,16 @@ public final class Simulation {
 
     /// Opens a connection.
     ///
-    /// - Parameter expecting: The peer that must answer; `nil` for the server's own.
+    /// - Parameters:
+    ///   - client: Who dials.
+    ///   - server: Whom.
+    ///   - expecting: The peer that must answer; `nil` for the server's own.
+    ///   - early: Whether to offer early data, if the client has a ticket for it.
     public func dial(
         from client: SimulatedNode,
         to server: SimulatedNode,
-        expecting: PeerID? = nil
+        expecting: PeerID? = nil,
+        early: Bool = false
     ) throws -> SimulatedConnection {
         // Whoever is dialed is not a stranger who sends first.
         client.amplification[server.address, default: .init()].isValidated = true
@@ -136,6 +141,7 @@ public final class Simulation {
             to: server.address,
             from: client.address,
             expecting: expecting ?? server.identity.peerID,
+            early: early,
             now: network.now
         )
         let connection = adopt(core, of: client)

@@ -17,17 +17,11 @@ public final class QuicConnection: MuxedConnection {
     public let remotePeer: PeerID
     /// The other side's public key.
     public let remotePublicKey: PublicKey
-    /// The other side's certificate in DER.
-    public let peerCertificate: [UInt8]
     /// Who opened the connection.
     public let direction: Direction
-    /// The application protocol, `libp2p`.
-    public let alpn: String
-    /// The TLS cipher suite, if the library says it.
-    public let cipherSuite: String?
-    /// Whether the TLS session was resumed: there were no certificates in the handshake, and ``peerCertificate`` is the one
-    /// of the first. Only with `QuicConfiguration.resumption`.
-    public let isResumed: Bool
+    /// Whether the connection was handed out before its handshake was done, with early data (0-RTT): see
+    /// ``QuicTransport/dialQuicEarly(_:)`` and ``QuicTransport/listenQuic(on:handingUpEarly:)``.
+    public let isEarly: Bool
     /// The QUIC version in use.
     public let version: QuicVersion
     /// The settings the connection was made with.
@@ -54,9 +48,13 @@ public final class QuicConnection: MuxedConnection {
     private let executor: LoopTaskExecutor
     let driver: NIOLoopBound<ConnectionDriver>
     let deadlines: DeadlineQueue
-    private let state: Mutex<State>
+    let state: Mutex<State>
 
-    private struct State {
+    struct State {
+        var handshake: HandshakeResult
+        /// `handshake` is no more what an early connection remembers of an earlier one.
+        var isHandshakeDone: Bool
+        var handshakeWaiters: [UInt64: HandshakeWaiter] = [:]
         var local: NetworkAddress
         var remote: NetworkAddress
         var roundTripTime: Duration?
@@ -65,16 +63,13 @@ public final class QuicConnection: MuxedConnection {
         var nextID: UInt64 = 0
     }
 
-    init(driver: ConnectionDriver, handshake: HandshakeResult) {
+    init(driver: ConnectionDriver, handshake: HandshakeResult, isEarly: Bool) {
         let endpoint = driver.endpoint
         localPeer = endpoint.core.localPeer
         remotePeer = handshake.peer.peerID
         remotePublicKey = handshake.peer.publicKey
-        peerCertificate = handshake.peer.certificateDER
         direction = driver.direction
-        alpn = handshake.alpn
-        cipherSuite = handshake.cipherSuite
-        isResumed = handshake.isResumed
+        self.isEarly = isEarly
         version = QuicVersion(rawValue: handshake.version)
         settings = endpoint.settings
         (pathChanges, pathChangesContinuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(16))
@@ -89,7 +84,14 @@ public final class QuicConnection: MuxedConnection {
         eventLoop = endpoint.eventLoop
         executor = endpoint.taskExecutor
         self.driver = NIOLoopBound(driver, eventLoop: endpoint.eventLoop)
-        state = Mutex(State(local: driver.core.localAddress, remote: driver.core.remoteAddress))
+        state = Mutex(
+            State(
+                handshake: handshake,
+                isHandshakeDone: driver.isHandshakeDone,
+                local: driver.core.localAddress,
+                remote: driver.core.remoteAddress
+            )
+        )
     }
 
     // MARK: addresses
@@ -275,11 +277,12 @@ public final class QuicConnection: MuxedConnection {
 
     /// The connection is over; the driver says it, once.
     func ended(_ end: ConnectionTermination) {
-        let waiters = state.withLock { state in
+        let (waiters, handshakeWaiters) = state.withLock { state in
             state.end = end
-            defer { state.endWaiters = [:] }
-            return Array(state.endWaiters.values)
+            defer { (state.endWaiters, state.handshakeWaiters) = ([:], [:]) }
+            return (Array(state.endWaiters.values), Array(state.handshakeWaiters.values))
         }
+        for waiter in handshakeWaiters { waiter.resume(returning: .failure(end.error)) }
         for stream in inbound.close(end.error) { stream.reset(code: .none) }
         pathChangesContinuation.finish()
         datagramsContinuation.finish()

@@ -6,7 +6,8 @@ internal import Synchronization
 
 /// Listens on one UDP port, with a socket for each event loop that `QuicConfiguration.UDP.loops` asks for.
 ///
-/// Connections come up only when their handshake is done and the peer verified. At most
+/// Connections come up only when their handshake is done and the peer verified, or on request with their first early data
+/// (see ``QuicTransport/listenQuic(on:handingUpEarly:)``). At most
 /// `QuicConfiguration.Endpoint.acceptQueueLimit` wait to be taken; the next one is closed with "resource limit".
 public final class QuicListener: Listener {
     /// The address listened on, with the real port, without `/p2p`. The unspecified address stands as it is.
@@ -20,6 +21,7 @@ public final class QuicListener: Listener {
     private let queue: AsyncQueue<QuicConnection>
     /// The drivers, for the tests.
     let loops: [NIOLoopBound<EndpointDriver>]
+    private let handsUpEarly: Bool
     private let state: Mutex<State>
 
     private struct State {
@@ -28,7 +30,8 @@ public final class QuicListener: Listener {
         var sockets: Int
     }
 
-    init(loops: [NIOLoopBound<EndpointDriver>], address: NetworkAddress, acceptQueueLimit: Int) {
+    init(loops: [NIOLoopBound<EndpointDriver>], address: NetworkAddress, acceptQueueLimit: Int, handsUpEarly: Bool) {
+        self.handsUpEarly = handsUpEarly
         addresses = [address.quicAddress(version: .v1)]
         interfaces = InterfaceAddresses(of: address)
         self.loops = loops
@@ -39,8 +42,9 @@ public final class QuicListener: Listener {
     /// Lets all loops accept.
     func start() async {
         let queue = queue
+        let handsUpEarly = handsUpEarly
         _ = await onEachLoop { driver in
-            driver.accept { queue.offer($0) }
+            driver.accept(handingUpEarly: handsUpEarly) { queue.offer($0) }
             driver.onLost = { [weak self] in self?.lostSocket() }
         }
     }

@@ -13,12 +13,18 @@ public final class QuicStream: MuxedStream {
     public let id: UInt64
     /// Who opened the stream.
     public let direction: Direction
+    /// Whether the stream was opened while the handshake was going on. What the peer says on such a stream may be a copy of what
+    /// it said before to another process, sent again by somebody else, until ``QuicConnection/waitForHandshake()`` returns: do
+    /// nothing before that which must not be done twice. A stream that this side opened early ends with an error of code
+    /// `earlyDataRejected` if the server does not take it.
+    public let isEarly: Bool
     /// The connection the stream belongs to.
     public let connection: QuicConnection
 
     private let mailbox: StreamMailbox
 
-    init(id: StreamID, direction: Direction, mailbox: StreamMailbox, connection: QuicConnection) {
+    init(id: StreamID, direction: Direction, isEarly: Bool, mailbox: StreamMailbox, connection: QuicConnection) {
+        self.isEarly = isEarly
         self.id = UInt64(id.rawValue)
         self.direction = direction
         self.mailbox = mailbox
@@ -29,16 +35,16 @@ public final class QuicStream: MuxedStream {
 
     /// Waits for bytes; see `MuxedStream`. A chunk of the transport that is no longer than `maxLength` is not copied.
     ///
-    /// - Throws: ``QuicError`` of code `streamReset`, `streamClosed`, `streamTimeout`, `cancelled`, or what ended the
-    ///   connection.
+    /// - Throws: ``QuicError`` of code `streamReset`, `streamClosed`, `streamTimeout`, `cancelled`, `earlyDataRejected`, or what
+    ///   ended the connection.
     public func read(upTo maxLength: Int = .max) async throws -> [UInt8]? {
         try await mailbox.read(upTo: maxLength, timeout: connection.settings.configuration.timeouts.streamRead)
     }
 
     /// Sends bytes; see `MuxedStream`. They are copied once, into memory that stays until the peer has them.
     ///
-    /// - Throws: ``QuicError`` of code `streamReset`, `streamClosed`, `streamTimeout`, `cancelled`, or what ended the
-    ///   connection.
+    /// - Throws: ``QuicError`` of code `streamReset`, `streamClosed`, `streamTimeout`, `cancelled`, `earlyDataRejected`, or what
+    ///   ended the connection.
     public func write(_ bytes: [UInt8]) async throws {
         try await mailbox.write(bytes, timeout: connection.settings.configuration.timeouts.streamWrite)
     }

@@ -33,8 +33,8 @@ public final class QuicTransport: Transport {
     /// - Parameters:
     ///   - identity: The key that proves this side's peer ID.
     ///   - configuration: The settings; they are validated here.
-    ///   - tls: The settings of the certificate and the key log. Its ALPN and whether there are session tickets are replaced
-    ///     by what the configuration says.
+    ///   - tls: The settings of the certificate and the key log. Its ALPN and whether there are session tickets and early data
+    ///     are replaced by what the configuration says.
     ///   - eventLoopGroup: The event loops of SwiftNIO's POSIX kind to run on. Each socket stays on one of them.
     ///   - resolver: Looks up the names in `/dns…` addresses.
     ///   - logger: Gets new listeners at `debug`, with what protects their packets as `packet_protection`, and failed dials at
@@ -53,6 +53,7 @@ public final class QuicTransport: Transport {
         var tls = tls
         tls.alpn = configuration.alpn
         tls.sessionTickets = configuration.resumption != .off
+        tls.earlyData = configuration.resumption == .earlyData
         let context: TLSContext
         do {
             context = try TLSContext(identity: identity, configuration: tls)
@@ -91,14 +92,22 @@ public final class QuicTransport: Transport {
 
     /// Listens on an address such as `/ip4/0.0.0.0/udp/4001/quic-v1`. `/ip6/::` serves IPv4 too.
     ///
-    /// - Throws: ``QuicError`` of code `invalidAddress`, or `listen` when the socket cannot be opened, for instance because
-    ///   the port is in use.
-    public func listenQuic(on address: Multiaddr) async throws(QuicError) -> QuicListener {
+    /// - Parameters:
+    ///   - address: The address, with an IP address of this machine.
+    ///   - handingUpEarly: Whether a connection is handed out with its first early data (0-RTT), before its handshake is done,
+    ///     so that requests in it are answered a round trip earlier. Whoever handles its streams has to look at
+    ///     ``QuicStream/isEarly``. Without it, early data waits until the handshake is done, and cannot be somebody else's copy
+    ///     then. Only with `QuicConfiguration.Resumption.earlyData`.
+    /// - Throws: ``QuicError`` of code `invalidAddress`, `listen` when the socket cannot be opened, for instance because
+    ///   the port is in use, or `invalidConfiguration` when early connections are wanted from a transport without early data.
+    public func listenQuic(on address: Multiaddr, handingUpEarly: Bool = false) async throws(QuicError) -> QuicListener
+    {
+        if handingUpEarly { try requireEarlyData("hand up connections early") }
         let endpoint = try quicEndpoint(of: address, to: "listen on")
         guard let local = NetworkAddress(endpoint) else {
             throw QuicError(.invalidAddress, "cannot listen on \(address): it needs an IP address of this machine")
         }
-        return try await sockets.listen(on: local, as: address)
+        return try await sockets.listen(on: local, as: address, handingUpEarly: handingUpEarly)
     }
 
     // MARK: dialing
@@ -118,7 +127,39 @@ public final class QuicTransport: Transport {
     ///   `connectionLimit` or `cancelled`.
     public func dialQuic(_ address: Multiaddr) async throws(QuicError) -> QuicConnection {
         let endpoint = try quicEndpoint(of: address, to: "dial")
-        return try await withinDialDeadline("dialing \(address)") { try await self.dial(address, endpoint) }
+        return try await withinDialDeadline("dialing \(address)") {
+            try await self.dial(address, endpoint, early: false)
+        }
+    }
+
+    /// Connects to a peer that has been dialed before, and returns at once, before it has answered: streams that are opened now
+    /// send early data (0-RTT).
+    ///
+    /// Whoever records early data can send it again, to another process of the same identity for instance: put only such
+    /// requests into it as may be answered twice. ``QuicConnection/waitForHandshake()`` tells when the time of early data is
+    /// over, and whether the server took it. If it did not, the streams that were opened early end with an error of code
+    /// `earlyDataRejected`, and the connection goes on.
+    ///
+    /// Where this side has no ticket of the peer, or one that allows no early data, this is ``dialQuic(_:)``. A ticket is used
+    /// once, and each connection brings another one. When a connection that was returned early comes to nothing, it ends; of
+    /// several addresses that a name stands for, the others are not tried then.
+    ///
+    /// - Parameter address: A plain QUIC address that ends in `/p2p/ID`; a ticket belongs to a peer, so that without it there is
+    ///   none.
+    /// - Throws: What ``dialQuic(_:)`` throws, or ``QuicError`` of code `invalidConfiguration` on a transport without
+    ///   `QuicConfiguration.Resumption.earlyData`.
+    public func dialQuicEarly(_ address: Multiaddr) async throws(QuicError) -> QuicConnection {
+        try requireEarlyData("dial early")
+        let endpoint = try quicEndpoint(of: address, to: "dial")
+        return try await withinDialDeadline("dialing \(address)") {
+            try await self.dial(address, endpoint, early: true)
+        }
+    }
+
+    private func requireEarlyData(_ operation: String) throws(QuicError) {
+        guard configuration.resumption == .earlyData else {
+            throw .invalidConfiguration(field: "resumption", "must be earlyData to \(operation)")
+        }
     }
 
     /// Opens the way for a peer behind a router that dials this side at the same time (libp2p specification "DCUtR", the half
@@ -165,9 +206,11 @@ public final class QuicTransport: Transport {
         }
     }
 
-    private func dial(_ address: Multiaddr, _ endpoint: QuicEndpoint) async throws -> QuicConnection {
+    private func dial(_ address: Multiaddr, _ endpoint: QuicEndpoint, early: Bool) async throws -> QuicConnection {
         let expected = address.peerID
-        if let remote = NetworkAddress(endpoint) { return try await sockets.dial(remote, expecting: expected) }
+        if let remote = NetworkAddress(endpoint) {
+            return try await sockets.dial(remote, expecting: expected, early: early)
+        }
         guard case .dns = endpoint.host else {
             throw QuicError(.invalidAddress, "\(address) names an interface that this machine does not have")
         }
@@ -179,7 +222,7 @@ public final class QuicTransport: Transport {
             // A `/dnsaddr` record may name the peer itself; an address that named one first is the stricter.
             let expected = expected ?? candidate.peerID
             do {
-                return try await sockets.dial(remote, expecting: expected)
+                return try await sockets.dial(remote, expecting: expected, early: early)
             } catch {
                 failure = error
                 if Task.isCancelled { break }

@@ -4,6 +4,8 @@ internal import QuicCore
 public struct QuicTransportStatistics: Sendable, Hashable {
     /// Inbound connections whose peer was verified.
     public var accepted: UInt64 = 0
+    /// Inbound connections whose early data (0-RTT) was taken.
+    public var earlyDataAccepted: UInt64 = 0
     /// Inbound connections turned away by a limit.
     public var rejected: UInt64 = 0
     /// Outbound connections begun.
@@ -50,6 +52,7 @@ public struct QuicTransportStatistics: Sendable, Hashable {
     /// Adds what another socket counted.
     mutating func add(_ other: QuicTransportStatistics) {
         accepted += other.accepted
+        earlyDataAccepted += other.earlyDataAccepted
         rejected += other.rejected
         dialed += other.dialed
         active += other.active
@@ -81,6 +84,7 @@ extension EndpointDriver {
         let socket = socketStatistics
         return QuicTransportStatistics(
             accepted: routing.accepted,
+            earlyDataAccepted: routing.earlyDataAccepted,
             rejected: routing.rejected,
             dialed: routing.dialed,
             active: connectionCount,

@@ -59,7 +59,11 @@ final class SocketPool: Sendable {
 
     // MARK: listening
 
-    func listen(on local: NetworkAddress, as address: Multiaddr) async throws(QuicError) -> QuicListener {
+    func listen(
+        on local: NetworkAddress,
+        as address: Multiaddr,
+        handingUpEarly: Bool
+    ) async throws(QuicError) -> QuicListener {
         try checkOpen()
         let loops: [NIOLoopBound<EndpointDriver>]
         let actual: NetworkAddress
@@ -73,7 +77,8 @@ final class SocketPool: Sendable {
         let listener = QuicListener(
             loops: loops,
             address: actual,
-            acceptQueueLimit: configuration.endpoint.acceptQueueLimit
+            acceptQueueLimit: configuration.endpoint.acceptQueueLimit,
+            handsUpEarly: handingUpEarly
         )
         let entry = Listening(
             address: actual,
@@ -116,7 +121,11 @@ final class SocketPool: Sendable {
 
     // MARK: dialing
 
-    func dial(_ address: NetworkAddress, expecting expected: PeerID?) async throws(QuicError) -> QuicConnection {
+    func dial(
+        _ address: NetworkAddress,
+        expecting expected: PeerID?,
+        early: Bool
+    ) async throws(QuicError) -> QuicConnection {
         try checkOpen()
         // IPv4 goes through a socket of IPv4, however it is written.
         let remote = address.unmapped
@@ -133,7 +142,9 @@ final class SocketPool: Sendable {
         let result: Result<QuicConnection, QuicError> = await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 eventLoop.execute {
-                    let driver = endpoint.value.dial(remote, expecting: expected) { continuation.resume(returning: $0) }
+                    let driver = endpoint.value.dial(remote, expecting: expected, early: early) {
+                        continuation.resume(returning: $0)
+                    }
                     if let driver { attempt.started(NIOLoopBound(driver, eventLoop: eventLoop)) }
                 }
             }

@@ -87,7 +87,8 @@ typedef struct lp2p_vec {
 typedef struct lp2p_conn lp2p_conn;
 
 /// What the connection tells its owner. Called from inside `lp2p_conn_read` and the like: record and return; calling
-/// back into the connection is not allowed, except for `lp2p_conn_set_stream_user_data`.
+/// back into the connection is not allowed, except for `lp2p_conn_set_stream_user_data`, and for
+/// `lp2p_conn_early_parameters` and `lp2p_conn_reject_early_data` when the handshake completes.
 typedef struct lp2p_events {
   void (*random)(void *owner, uint8_t *destination, size_t length);
   /// Fills in a fresh connection ID of `cid->length` bytes with its stateless reset token. Nonzero fails.
@@ -95,6 +96,11 @@ typedef struct lp2p_events {
   void (*connection_id_retired)(void *owner, const lp2p_cid *cid);
   void (*handshake_completed)(void *owner);
   void (*handshake_confirmed)(void *owner);
+  /// The keys for early data are there: a client may send it, or the first of it has come to a server that has accepted it.
+  /// Nonzero drops it.
+  int (*early_keys)(void *owner);
+  /// A session ticket that is wanted, as a whole TLS message, before GnuTLS gets it.
+  void (*ticket)(void *owner, const uint8_t *message, size_t length);
   void (*stream_opened)(void *owner, int64_t stream);
   void (*stream_data)(void *owner, int64_t stream, void *stream_user_data, const uint8_t *data, size_t length,
                       int fin);
@@ -179,6 +185,15 @@ lp2p_conn *lp2p_conn_server_new(const lp2p_config *config, const lp2p_cid *dcid,
 void lp2p_conn_forget_session(lp2p_conn *conn);
 
 void lp2p_conn_delete(lp2p_conn *conn);
+
+/// Writes down what a client has to know of a server's transport parameters to send early data on its next connection
+/// (RFC 9000 §7.4.1); 256 bytes are enough. Returns the length; 0 on a server, or before they are known.
+size_t lp2p_conn_early_parameters(lp2p_conn *conn, uint8_t *destination, size_t capacity);
+/// Gives them to the next connection, before anything else is done with it. Streams can be opened from then on.
+lp2p_status lp2p_conn_set_early_parameters(lp2p_conn *conn, const uint8_t *parameters, size_t length);
+/// The server has refused early data, or none was offered after all: every stream is forgotten, without
+/// `stream_closed`, and their numbers begin anew. When the handshake completes.
+lp2p_status lp2p_conn_reject_early_data(lp2p_conn *conn);
 
 /// Feeds one datagram. An empty datagram is dropped, and so is one from another address of a pinned peer, and on ngtcp2
 /// 0.x one from another path.

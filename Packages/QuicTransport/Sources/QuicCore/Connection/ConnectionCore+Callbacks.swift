@@ -3,7 +3,7 @@ internal import Libp2pTLS
 
 // The C library calls these from inside `lp2p_conn_read`, `lp2p_conn_write` and the like, which only the methods of a
 // living `ConnectionCore` call: both unretained pointers below are valid for the length of the call. They record what
-// happened and call nothing but `lp2p_conn_set_stream_user_data`, which the library allows.
+// happened and call nothing but what `lp2p_events` allows.
 
 private func core(_ owner: UnsafeMutableRawPointer?) -> ConnectionCore? {
     owner.map { Unmanaged<ConnectionCore>.fromOpaque($0).takeUnretainedValue() }
@@ -38,8 +38,13 @@ func connectionCallbacks() -> lp2p_events {
         },
         handshake_completed: { owner in core(owner)?.handshakeCompleted() },
         handshake_confirmed: { owner in core(owner)?.confirmed() },
+        early_keys: { owner in core(owner)?.earlyKeysArrived() == true ? 0 : 1 },
+        ticket: { owner, message, length in
+            core(owner)?.session?.willReceive(ticket: UnsafeRawBufferPointer(start: message, count: length))
+        },
         stream_opened: { owner, stream in
             guard let core = core(owner) else { return }
+            core.announceEarlyData()
             core.adopt(StreamRecord(id: StreamID(rawValue: stream), tuner: core.streamTuner))
             core.streamCounts.accepted += 1
             core.events.append(.streamOpened(StreamID(rawValue: stream)))
@@ -95,6 +100,9 @@ func connectionCallbacks() -> lp2p_events {
         },
         datagram: { owner, data, length in
             guard let core = core(owner) else { return }
+            // Early data can be a copy of what was said before, and a datagram bears no mark of it. The sender had to reckon
+            // with its loss anyway.
+            guard !core.isServer || core.handshakeDone else { return }
             core.datagramCounts.received += 1
             core.events.append(.datagramReceived(Array(UnsafeRawBufferPointer(start: data, count: length))))
         },
@@ -136,8 +144,10 @@ extension ConnectionCore {
             return
         }
         verifiedPeer = peer
+        let isEarlyDataAccepted = endEarlyData(of: session)
         handshakeDone = true
         needsKeepAlive = true
+        keepForEarlyData(in: session)
         events.append(
             .handshakeCompleted(
                 HandshakeResult(
@@ -145,6 +155,7 @@ extension ConnectionCore {
                     alpn: session.negotiatedALPN ?? "",
                     cipherSuite: session.cipherSuite,
                     isResumed: session.isResumed,
+                    isEarlyDataAccepted: isEarlyDataAccepted,
                     version: lp2p_conn_negotiated_version(pointer)
                 )
             )

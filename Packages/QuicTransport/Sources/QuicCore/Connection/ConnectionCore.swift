@@ -144,6 +144,11 @@ public final class ConnectionCore {
     var handshakeDone = false
     var isConfirmed = false
     var isUnverified = false
+    var earlyData = EarlyDataPhase.none
+    /// Whether this server has taken early data; known when the handshake is done.
+    var tookEarlyData = false
+    /// The QUIC version as far as it is known.
+    let firstVersion: UInt32
     var needsKeepAlive = false
     /// The end of the connection, once it is known.
     public internal(set) var termination: ConnectionTermination?
@@ -196,6 +201,7 @@ public final class ConnectionCore {
         path = NetworkPath(local: opening.local, remote: opening.remote)
         migration = opening.parameters.migration
         maxQueuedDatagrams = opening.parameters.maxQueuedDatagrams
+        firstVersion = opening.parameters.version
         (connectionTuner, streamTuner) = opening.parameters.windowTuners
         remoteLength = opening.remote.store(in: remoteSockaddr)
         localLength = opening.local.store(in: localSockaddr)
@@ -254,6 +260,7 @@ public final class ConnectionCore {
             }
         }
         guard pointer != nil else { throw QuicError(status: status, while: "making a connection") }
+        try rememberServer()
     }
 
     /// The addresses of the path as the C library wants them.

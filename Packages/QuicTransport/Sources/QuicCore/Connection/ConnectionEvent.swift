@@ -10,6 +10,8 @@ public struct HandshakeResult: Sendable {
     public var cipherSuite: String?
     /// Whether an earlier session was resumed: there were no certificates, the peer is the one of the first handshake.
     public var isResumed: Bool
+    /// Whether early data was offered and the server has taken it (RFC 8446 §4.2.10).
+    public var isEarlyDataAccepted: Bool
     /// The QUIC version number, `0x00000001` for version 1.
     public var version: UInt32
 }
@@ -83,6 +85,14 @@ public struct NetworkPath: Sendable, Hashable {
 ///
 /// What is large comes seldom and stands in memory of its own: events of streams, of which there are many, stay small.
 public enum ConnectionEvent: Sendable {
+    /// Early data (0-RTT), while the handshake goes on; only with ``QuicConfiguration/Resumption/earlyData``. A client that
+    /// has offered it may open streams and send from now on. On a server some has arrived: until ``handshakeCompleted(_:)``
+    /// it may be a copy of what the peer said to another server. The result tells the peer of the earlier session; the rest is
+    /// as far as known.
+    case earlyDataStarted(HandshakeResult)
+    /// The server has not taken the early data of this client: the streams that were opened early are gone, and nothing that was
+    /// written to them has been delivered. Their numbers are used again. Comes before ``handshakeCompleted(_:)``.
+    case earlyDataRejected([StreamID])
     /// The peer is verified and data may flow. A client's server may still refuse it: see ``handshakeConfirmed``.
     indirect case handshakeCompleted(HandshakeResult)
     /// Both sides know that the handshake is done; for a client this means that the server has accepted it.

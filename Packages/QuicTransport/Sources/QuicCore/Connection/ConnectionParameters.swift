@@ -61,6 +61,15 @@ struct ConnectionParameters {
 }
 
 extension ConnectionParameters {
+    /// The limits that a client remembers for early data, as what a server's tickets are bound to: a server must not take early
+    /// data that was sent under larger ones than it has now (RFC 9000 §7.4.1). Endpoints of other settings may have the same
+    /// TLS context, and so the same key for tickets; with this, a ticket is good where the limits are the same, and elsewhere
+    /// it leads to a full handshake.
+    var ticketPurpose: [UInt8] {
+        let limits = [connectionWindow, streamWindow, inboundStreams, maxDatagramFrame]
+        return limits.flatMap { limit in (0..<8).map { UInt8(truncatingIfNeeded: limit >> (8 * $0)) } }
+    }
+
     /// What lets the windows of a connection and of each stream grow, where the library cannot be left to do it.
     var windowTuners: (connection: WindowTuner?, stream: WindowTuner?) {
         guard lp2p_library_tunes_windows() == 0, maxConnectionWindow > 0, maxStreamWindow > 0 else { return (nil, nil) }

@@ -73,7 +73,7 @@ extension EndpointCore {
         to local: NetworkAddress,
         now: UInt64
     ) throws -> ConnectionCore {
-        let session = try tls.makeServerSession()
+        let session = try tls.makeServerSession(ticketsBoundTo: ticketPurpose)
         let handle = makeHandle()
         let source = entropy.makeIdentifier()
         let chosen = request.dcid.connectionID

@@ -40,6 +40,7 @@ extension EndpointCore {
         guard let source = halfOpen.removeValue(forKey: core.handle) else { return }
         group.giveBackHalfOpen(source)
         statistics.accepted += 1
+        if core.tookEarlyData { statistics.earlyDataAccepted += 1 }
         core.sendSessionTicket()
         if let token = tokens.addressToken(for: core.remoteAddress, now: lastReceived) {
             core.submit(addressToken: token)

@@ -68,6 +68,8 @@ public final class EndpointCore {
     /// What servers gave this side for its next dials.
     var addressTokens = AddressTokenCache()
     let budget: ConnectionBudget
+    /// What the tickets of this endpoint's connections are good for; see ``ConnectionParameters/ticketPurpose``.
+    let ticketPurpose: [UInt8]
     let group: EndpointGroup
     /// When the last datagram arrived.
     var lastReceived: UInt64 = 0
@@ -98,6 +100,7 @@ public final class EndpointCore {
         self.configuration = configuration
         self.tls = tls
         parameters = ConnectionParameters(configuration)
+        ticketPurpose = configuration.resumption == .earlyData ? parameters.ticketPurpose : []
         entropy = EndpointEntropy(identifiers: identifiers, random: random)
         tokens = AddressTokens(key: identifiers.tokenKey, epoch: epoch)
         self.group = group ?? EndpointGroup(configuration: configuration)
@@ -136,12 +139,15 @@ public final class EndpointCore {
     ///   - remote: The peer's address.
     ///   - local: The address of the socket.
     ///   - expected: The peer that must answer, or `nil` for whoever does.
+    ///   - early: Whether to offer early data, where ``QuicConfiguration/Resumption/earlyData`` allows it and the peer has given
+    ///     a ticket for it: ``ConnectionEvent/earlyDataStarted(_:)`` comes with the first batch then.
     ///   - now: The time in nanoseconds.
     /// - Throws: ``QuicError`` of code ``QuicError/Code/connectionLimit``, or of what the libraries report.
     public func connect(
         to remote: NetworkAddress,
         from local: NetworkAddress,
         expecting expected: PeerID?,
+        early: Bool = false,
         now: UInt64
     ) throws(QuicError) -> ConnectionCore {
         guard budget.take() else {
@@ -151,7 +157,7 @@ public final class EndpointCore {
             )
         }
         do {
-            return try makeClient(to: remote, from: local, expecting: expected, now: now)
+            return try makeClient(to: remote, from: local, expecting: expected, early: early, now: now)
         } catch {
             budget.giveBack()
             throw error
@@ -162,17 +168,25 @@ public final class EndpointCore {
         to remote: NetworkAddress,
         from local: NetworkAddress,
         expecting expected: PeerID?,
+        early: Bool,
         now: UInt64
     ) throws(QuicError) -> ConnectionCore {
         let session: TLSSession
         do {
-            session = try tls.makeClientSession(expecting: expected)
+            let offersEarlyData = early && configuration.resumption == .earlyData
+            session = try tls.makeClientSession(expecting: expected, offeringEarlyData: offersEarlyData)
         } catch {
             throw QuicError(.security, "a TLS session could not be made", cause: error)
         }
         let handle = makeHandle()
         let source = entropy.makeIdentifier()
         let destination = entropy.randomIdentifier(length: 16)
+        var parameters = parameters
+        if session.earlySession != nil {
+            // Nobody waits for the end of the handshake, and so nobody's deadline for dials ends it.
+            let dial = configuration.timeouts.dial.clampedNanoseconds
+            parameters.handshakeTimeout = min(parameters.handshakeTimeout, dial)
+        }
         let opening = ConnectionOpening(
             handle: handle,
             session: session,

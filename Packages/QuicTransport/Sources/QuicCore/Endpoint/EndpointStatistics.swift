@@ -2,6 +2,8 @@
 public struct EndpointStatistics: Sendable, Hashable {
     /// Inbound connections whose peer was verified.
     public internal(set) var accepted: UInt64 = 0
+    /// Inbound connections whose early data (0-RTT) was taken.
+    public internal(set) var earlyDataAccepted: UInt64 = 0
     /// Outbound connections begun.
     public internal(set) var dialed: UInt64 = 0
     /// Inbound connections turned away by a limit.

@@ -93,7 +93,13 @@ extension ConnectionDriver {
             wakeLoop: { wakes.add(id, $0) }
         )
         streams[id] = mailbox
-        return QuicStream(id: id, direction: direction, mailbox: mailbox, connection: connection)
+        return QuicStream(
+            id: id,
+            direction: direction,
+            isEarly: !isHandshakeDone,
+            mailbox: mailbox,
+            connection: connection
+        )
     }
 
     func closed(_ id: StreamID) {

@@ -22,6 +22,9 @@ final class ConnectionDriver {
     /// The handle, once the peer is verified.
     var connection: QuicConnection?
     var streams: [StreamID: StreamMailbox] = [:]
+    /// Whether early connections of this side are handed up, or those of peers, before their handshake is done.
+    let handsUpEarly: Bool
+    var isHandshakeDone = false
     /// Told once when the dial comes to its end.
     var onDialed: ((Result<QuicConnection, QuicError>) -> Void)?
 
@@ -64,7 +67,8 @@ final class ConnectionDriver {
     /// When the round-trip time is told again.
     private var roundTripTimeDue: UInt64 = 0
 
-    init(core: ConnectionCore, endpoint: EndpointDriver, direction: Direction) {
+    init(core: ConnectionCore, endpoint: EndpointDriver, direction: Direction, handsUpEarly: Bool) {
+        self.handsUpEarly = handsUpEarly
         self.core = core
         self.endpoint = endpoint
         self.direction = direction
@@ -156,6 +160,8 @@ final class ConnectionDriver {
     private func handleEvents() {
         while let event = core.nextEvent() {
             switch event {
+            case .earlyDataStarted(let result): earlyDataStarted(result)
+            case .earlyDataRejected(let streams): earlyDataRejected(streams)
             case .handshakeCompleted(let result): handshakeCompleted(result)
             case .handshakeConfirmed: handshakeConfirmed()
             case .streamOpened(let id): peerOpened(id)
@@ -212,10 +218,18 @@ final class ConnectionDriver {
     // MARK: the handshake
 
     private func handshakeCompleted(_ result: HandshakeResult) {
-        let connection = QuicConnection(driver: self, handshake: result)
-        self.connection = connection
+        isHandshakeDone = true
         endpoint.core.synchronize(core)
-        if direction == .inbound { endpoint.deliver(connection, of: self) }
+        guard let connection else {
+            let connection = QuicConnection(driver: self, handshake: result, isEarly: false)
+            self.connection = connection
+            if direction == .inbound { endpoint.deliver(connection, of: self) }
+            return
+        }
+        connection.handshakeCompleted(result)
+        if direction == .inbound, !handsUpEarly { endpoint.deliver(connection, of: self) }
+        // With early data refused the limits are those of a new connection.
+        serveOpenWaiters()
     }
 
     private func handshakeConfirmed() {

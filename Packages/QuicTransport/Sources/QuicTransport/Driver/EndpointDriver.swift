@@ -27,6 +27,8 @@ final class EndpointDriver: UDPEndpointHandler {
     let sendBuffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 65_536, alignment: 64)
     /// Where accepted connections go; `nil` on a socket that only dials.
     private var onConnection: ((QuicConnection) -> Bool)?
+    /// Whether accepted connections are handed up with their first early data.
+    private var handsUpEarly = false
     /// Told when the socket is closed, and what it has counted.
     var onClosed: ((QuicTransportStatistics) -> Void)?
     /// Told when the system takes the socket away.
@@ -83,7 +85,8 @@ final class EndpointDriver: UDPEndpointHandler {
     }
 
     /// Accepts connections from now on.
-    func accept(_ onConnection: @escaping (QuicConnection) -> Bool) {
+    func accept(handingUpEarly: Bool, _ onConnection: @escaping (QuicConnection) -> Bool) {
+        handsUpEarly = handingUpEarly
         self.onConnection = onConnection
         core.acceptsConnections = true
     }
@@ -106,12 +109,19 @@ final class EndpointDriver: UDPEndpointHandler {
     func dial(
         _ remote: NetworkAddress,
         expecting expected: PeerID?,
+        early: Bool,
         completion: @escaping (Result<QuicConnection, QuicError>) -> Void
     ) -> ConnectionDriver? {
         do {
             let now = NIODeadline.now().uptimeNanoseconds
-            let core = try core.connect(to: remote, from: localAddress, expecting: expected, now: now)
-            let driver = ConnectionDriver(core: core, endpoint: self, direction: .outbound)
+            let core = try core.connect(
+                to: remote,
+                from: localAddress,
+                expecting: expected,
+                early: early,
+                now: now
+            )
+            let driver = ConnectionDriver(core: core, endpoint: self, direction: .outbound, handsUpEarly: early)
             drivers[core.handle] = driver
             driver.onDialed = completion
             touch(driver)
@@ -212,7 +222,12 @@ final class EndpointDriver: UDPEndpointHandler {
         case .connection(let core):
             if let driver = drivers[core.handle] { touch(driver) }
         case .opened(let core):
-            let driver = ConnectionDriver(core: core, endpoint: self, direction: .inbound)
+            let driver = ConnectionDriver(
+                core: core,
+                endpoint: self,
+                direction: .inbound,
+                handsUpEarly: handsUpEarly
+            )
             drivers[core.handle] = driver
             touch(driver)
         case .reply(let bytes):

@@ -45,7 +45,8 @@ extension StreamMailbox {
         }
     }
 
-    /// The connection is over. What had arrived can still be read, then comes the error.
+    /// The connection is over, or the peer never got to know of the stream. What had arrived can still be read, then comes the
+    /// error.
     func connectionFailed(_ error: QuicError) {
         perform { state, actions in
             state.isDetached = true
@@ -61,6 +62,8 @@ extension StreamMailbox {
     func takeOutbound(into segments: inout [OutboundSegment]) -> StreamOrders {
         state.withLock { state in
             state.isWakeOutstanding = false
+            // The number may be another stream's by now.
+            guard !state.isDetached else { return StreamOrders() }
             var orders = StreamOrders(credit: state.inbound.takeCredit(), reset: state.reset, stop: state.stop)
             let before = segments.count
             orders.isEnd = state.outbound.take(into: &segments)

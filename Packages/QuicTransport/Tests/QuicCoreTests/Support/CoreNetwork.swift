@@ -41,6 +41,13 @@ final class CoreNode {
         endpoint.acceptsConnections = accepts
     }
 
+    /// A node with an endpoint that was made elsewhere.
+    init(_ identity: PrivateKey, port: UInt16, endpoint: EndpointCore) {
+        self.identity = identity
+        address = .ip4(127, 0, 0, 1, port: port)
+        self.endpoint = endpoint
+    }
+
     func events(of core: ConnectionCore) -> [ConnectionEvent] { events[core.handle] ?? [] }
 }
 
