@@ -1,6 +1,6 @@
 internal import NIOCore
-internal import QuicCore
 public import NetStream
+internal import QuicCore
 
 /// One stream of a connection, at one moment.
 public struct QuicStreamSummary: Sendable, Hashable {

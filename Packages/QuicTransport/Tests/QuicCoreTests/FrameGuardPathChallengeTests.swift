@@ -8,7 +8,11 @@ import Testing
 
     private func makeGuard(isSmall: Bool) -> Guard {
         var frames = Guard()
-        frames.state.congestion_window = isSmall ? { _ in 2684 } : { _ in 100_000 }
+        if isSmall {
+            frames.state.congestion_window = { _ in 2684 }
+        } else {
+            frames.state.congestion_window = { _ in 100_000 }
+        }
         return frames
     }
 
