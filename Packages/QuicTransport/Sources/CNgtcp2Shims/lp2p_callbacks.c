@@ -241,23 +241,9 @@ static int on_remove_connection_id(ngtcp2_conn *conn, const ngtcp2_cid *cid, voi
   return 0;
 }
 
-/* ngtcp2 1.11 goes on to count an ID that it has retired while a path is being validated: when a peer moves on request before a
- * move to another port, under the same ID, is validated. The ID that the peer then issues in place of that one is one too many
- * to it, and it would end the connection with CONNECTION_ID_LIMIT_ERROR. So from here on, when the peer has read the limit, the
- * library takes two more than that. It has no room for more than it had before, and passes over what does not fit. */
-static void allow_for_retired_ids(ngtcp2_conn *conn) {
-#if !LP2P_LEGACY_NGTCP2
-  /* The parameters belong to the connection and are no constant; the library reads this one at every NEW_CONNECTION_ID. */
-  ngtcp2_transport_params *parameters = (ngtcp2_transport_params *)ngtcp2_conn_get_local_transport_params(conn);
-  parameters->active_connection_id_limit += 2;
-#else
-  (void)conn;
-#endif
-}
-
 static int on_handshake_completed(ngtcp2_conn *conn, void *user_data) {
+  (void)conn;
   lp2p_conn *self = user_data;
-  allow_for_retired_ids(conn);
   self->events.handshake_completed(self->owner);
   return 0;
 }
@@ -402,6 +388,23 @@ static int on_stateless_reset(ngtcp2_conn *conn, const ngtcp2_pkt_stateless_rese
   return 0;
 }
 
+#if !LP2P_LEGACY_NGTCP2
+/* ngtcp2 1.11 goes on to count an ID that it has retired while a path is being validated: when a peer moves on request before a
+ * move to another port, under the same ID, is validated. The ID that the peer then issues in place of that one is one too many
+ * to it, and it would end the connection with CONNECTION_ID_LIMIT_ERROR. So once another ID than the first is in use, and the
+ * peer has long read the limit, the library takes two more. It has no room for more than it had, and passes over what
+ * does not fit. */
+static void allow_for_retired_ids(ngtcp2_conn *conn, lp2p_conn *self) {
+  if (self->allows_for_retired_ids) {
+    return;
+  }
+  self->allows_for_retired_ids = 1;
+  /* The parameters belong to the connection and are no constant; the library reads this one at every NEW_CONNECTION_ID. */
+  ngtcp2_transport_params *parameters = (ngtcp2_transport_params *)ngtcp2_conn_get_local_transport_params(conn);
+  parameters->active_connection_id_limit += 2;
+}
+#endif
+
 #if LP2P_LEGACY_NGTCP2
 static int on_dcid_status(ngtcp2_conn *conn, int type, uint64_t seq, const ngtcp2_cid *cid, const uint8_t *token,
                           void *user_data) {
@@ -409,13 +412,19 @@ static int on_dcid_status(ngtcp2_conn *conn, int type, uint64_t seq, const ngtcp
 static int on_dcid_status(ngtcp2_conn *conn, ngtcp2_connection_id_status_type type, uint64_t seq,
                           const ngtcp2_cid *cid, const uint8_t *token, void *user_data) {
 #endif
-  (void)conn;
-  (void)seq;
   (void)cid;
   lp2p_conn *self = user_data;
   if (type == NGTCP2_CONNECTION_ID_STATUS_TYPE_ACTIVATE) {
     self->activations++;
   }
+#if LP2P_LEGACY_NGTCP2
+  (void)conn;
+  (void)seq;
+#else
+  if (type == NGTCP2_CONNECTION_ID_STATUS_TYPE_ACTIVATE && seq > 0) {
+    allow_for_retired_ids(conn, self);
+  }
+#endif
   if (token != NULL) {
     self->events.reset_token(self->owner, token, type == NGTCP2_CONNECTION_ID_STATUS_TYPE_ACTIVATE);
   }

@@ -61,6 +61,8 @@ struct lp2p_conn {
   /// The first path. With `pins_peer` set the peer's end stays there; on ngtcp2 0.x both ends do (guard (e)).
   ngtcp2_path_storage first_path;
   uint8_t pins_peer;
+  /// Whether the library counts connection IDs more generously than the peer was told.
+  uint8_t allows_for_retired_ids;
   lp2p_unproved_path unproved;
 };
 

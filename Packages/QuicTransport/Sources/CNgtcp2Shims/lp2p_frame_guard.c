@@ -10,6 +10,8 @@
 #define PATH_DATA_LENGTH 8
 /* To what length packets with PATH_CHALLENGE and PATH_RESPONSE are padded (RFC 9000 §8.2.1). */
 #define PATH_PACKET_LENGTH 1200
+/* Nanoseconds after which an answer to PATH_CHALLENGE counts as lost. */
+#define CHALLENGE_PATIENCE UINT64_C(1000000000)
 
 enum {
   FRAME_PADDING = 0x00,
@@ -267,15 +269,19 @@ static int inspect_fixed(lp2p_frame_guard *guard, cursor *c, uint64_t type, int 
   return 0;
 }
 
-/* Overwrites the frame that begins at `start` and ends before the cursor. */
-static void suppress(lp2p_frame_guard *guard, const cursor *c, uint8_t *start) {
+/* Overwrites the frame that begins at `start`, ends before the cursor and is at least as long as a PATH_RESPONSE.
+ *
+ * The packet must still ask for an acknowledgement. It must also stay a probe if it was one (RFC 9000 §9.1), or what came to see
+ * whether a path works would count as a move to it: so the frame becomes an answer to no challenge, which the library passes
+ * over, and PING only where answers are not allowed. */
+static void suppress(lp2p_frame_guard *guard, const cursor *c, uint8_t *start, int space) {
   memset(start, FRAME_PADDING, (size_t)(c->at - start));
-  *start = FRAME_PING; /* so that the packet still asks for an acknowledgement */
+  *start = space == LP2P_SPACE_1RTT ? FRAME_PATH_RESPONSE : FRAME_PING;
   guard->suppressed++;
 }
 
 /* NEW_CONNECTION_ID (RFC 9000 §19.15). `start` is where the frame begins. */
-static int inspect_new_connection_id(lp2p_frame_guard *guard, cursor *c, uint8_t *start) {
+static int inspect_new_connection_id(lp2p_frame_guard *guard, cursor *c, uint8_t *start, int space) {
   const uint64_t type = FRAME_NEW_CONNECTION_ID;
   uint64_t sequence, retire_prior_to;
   if (!take_varint(c, &sequence) || !take_varint(c, &retire_prior_to) || left(c) == 0) {
@@ -297,7 +303,7 @@ static int inspect_new_connection_id(lp2p_frame_guard *guard, cursor *c, uint8_t
   if (retire_prior_to > guard->largest_retire_prior_to) guard->largest_retire_prior_to = retire_prior_to;
   int is_repeated = mark_seen(guard, sequence);
   if (!is_repeated) guard->connection_ids++;
-  if (is_repeated && sequence < guard->largest_retire_prior_to) suppress(guard, c, start);
+  if (is_repeated && sequence < guard->largest_retire_prior_to) suppress(guard, c, start, space);
   return 0;
 }
 
@@ -305,15 +311,18 @@ static int inspect_new_connection_id(lp2p_frame_guard *guard, cursor *c, uint8_t
  *
  * The packets that answer are 1,200 bytes long and count as in flight, but ngtcp2 has no probe timeout for them. When they fill
  * a congestion window that losses have made small, and their acknowledgements are lost, nothing is ever sent again. So in a
- * window of a few packets one of them is answered at a time; the peer repeats its challenge as it does when one is lost. */
-static int inspect_path_challenge(lp2p_frame_guard *guard, cursor *c, uint64_t type, uint8_t *start) {
+ * window of a few packets one of them is answered until something is acknowledged, or a second is over: the answer may be lost,
+ * and the peer repeats its challenge. */
+static int inspect_path_challenge(lp2p_frame_guard *guard, cursor *c, uint64_t type, uint8_t *start, int space) {
   int verdict = inspect_fixed(guard, c, type, 0, PATH_DATA_LENGTH, LP2P_BUCKET_PATH_CHALLENGE);
   if (verdict != 0 || guard->congestion_window == NULL) return verdict;
+  if (guard->last_now - guard->challenged_at >= CHALLENGE_PATIENCE) guard->challenges = 0;
   uint64_t answers = (uint64_t)guard->challenges + 1;
   if (guard->challenges > 0 && 2 * PATH_PACKET_LENGTH * answers >= guard->congestion_window(guard->context)) {
-    suppress(guard, c, start);
+    suppress(guard, c, start, space);
   } else {
     guard->challenges++;
+    guard->challenged_at = guard->last_now;
   }
   return 0;
 }
@@ -376,11 +385,11 @@ static int inspect_frame(lp2p_frame_guard *guard, cursor *c, uint64_t type, int 
   case FRAME_STREAMS_BLOCKED_UNI:
     return inspect_stream_count(guard, c, type, LP2P_BUCKET_BLOCKED);
   case FRAME_NEW_CONNECTION_ID:
-    return inspect_new_connection_id(guard, c, start);
+    return inspect_new_connection_id(guard, c, start, space);
   case FRAME_RETIRE_CONNECTION_ID:
     return inspect_fixed(guard, c, type, 1, 0, LP2P_BUCKET_RETIRE_CONNECTION_ID);
   case FRAME_PATH_CHALLENGE:
-    return inspect_path_challenge(guard, c, type, start);
+    return inspect_path_challenge(guard, c, type, start, space);
   case FRAME_PATH_RESPONSE:
     return inspect_fixed(guard, c, type, 0, PATH_DATA_LENGTH, LP2P_BUCKET_PATH_RESPONSE);
   case FRAME_CONNECTION_CLOSE:

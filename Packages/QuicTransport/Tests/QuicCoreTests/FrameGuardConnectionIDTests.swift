@@ -6,7 +6,7 @@ private let pass: Int32 = 0
 @Suite struct FrameGuardConnectionIDTests {
     /// What a frame becomes when it is taken out.
     private func suppressed(_ frame: [UInt8]) -> [UInt8] {
-        [0x01] + [UInt8](repeating: 0, count: frame.count - 1)
+        [0x1b] + [UInt8](repeating: 0, count: frame.count - 1)
     }
 
     @Test func handsOnAFreshID() {

@@ -108,8 +108,9 @@ typedef struct lp2p_frame_guard {
   /// The congestion window in bytes, asked for at each PATH_CHALLENGE frame; NULL after init, which passes them all.
   uint64_t (*congestion_window)(void *context);
   void *context;
-  /// PATH_CHALLENGE frames handed on since an acknowledgement came for something new.
+  /// PATH_CHALLENGE frames handed on since an acknowledgement came for something new, and when the last one was.
   uint32_t challenges;
+  uint64_t challenged_at;
   /// Connection IDs that the peer has issued, apart from that of the handshake.
   uint64_t connection_ids;
   /// NEW_CONNECTION_ID and PATH_CHALLENGE frames taken out.
@@ -129,7 +130,7 @@ void lp2p_frame_guard_init(lp2p_frame_guard *guard, const lp2p_frame_guard_limit
 /// Looks at the frames of one decrypted packet.
 ///
 /// A repeated NEW_CONNECTION_ID frame whose sequence number lies below the largest Retire Prior To is overwritten with
-/// PING and PADDING, and so is a PATH_CHALLENGE whose answer could fill a congestion window that is nearly empty of anything
+/// an answer to no challenge (in 0-RTT packets PING) and PADDING, and so is a PATH_CHALLENGE whose answer could fill a congestion window that is nearly empty of anything
 /// else; nothing else is changed. Returns 0 when the packet may be handed on, else the transport error code
 /// to close the connection with; `guard->verdict_text` then says why. `space` is one of LP2P_SPACE_…; `now` is in
 /// nanoseconds, and time that goes backwards counts as standing still.
