@@ -135,6 +135,7 @@ extension Simulation {
         case .newToken(let token): connection.tokens.append(token)
         case .datagramReceived(let bytes): connection.onDatagram?(bytes, connection)
         case .streamAcknowledged, .pingAcknowledged: break
+        case .streamWritable, .connectionIDIssued, .connectionIDRetired: break
         case .terminated(let end): terminated(connection, end, core)
         }
     }

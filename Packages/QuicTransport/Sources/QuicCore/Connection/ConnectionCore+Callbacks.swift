@@ -27,14 +27,12 @@ func connectionCallbacks() -> lp2p_events {
             cid.pointee = lp2p_cid(fresh.id)
             UnsafeMutableRawBufferPointer(start: token, count: fresh.resetToken.count)
                 .copyBytes(from: fresh.resetToken)
-            core.routingChanges.append(.issued(fresh.id))
-            core.identifierCounts.issued += 1
+            core.issued(fresh.id)
             return 0
         },
         connection_id_retired: { owner, cid in
             guard let core = core(owner), let cid else { return }
-            core.routingChanges.append(.retired(cid.pointee.connectionID))
-            core.identifierCounts.retired += 1
+            core.retired(cid.pointee.connectionID)
         },
         handshake_completed: { owner in core(owner)?.handshakeCompleted() },
         handshake_confirmed: { owner in core(owner)?.confirmed() },
@@ -93,6 +91,7 @@ func connectionCallbacks() -> lp2p_events {
         stream_writable: { owner, _, userData in
             guard let core = core(owner), let record = record(userData), record.isBlocked else { return }
             record.isBlocked = false
+            core.events.append(.streamWritable(record.id))
             core.enqueue(record)
         },
         streams_available: { owner, bidirectional in

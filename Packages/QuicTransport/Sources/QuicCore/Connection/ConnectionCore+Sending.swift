@@ -270,6 +270,7 @@ extension ConnectionCore {
         for record in heldByConnection {
             record.isHeld = false
             record.isBlocked = false
+            events.append(.streamWritable(record.id))
             enqueue(record)
         }
         heldByConnection.removeAll(keepingCapacity: true)

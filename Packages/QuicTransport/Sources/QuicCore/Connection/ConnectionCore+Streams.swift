@@ -2,7 +2,13 @@ internal import CNgtcp2Shims
 internal import DequeModule
 
 extension ConnectionCore {
-    /// Opens a bidirectional stream.
+    /// The number of the next stream that this side opens (RFC 9000 §2.1).
+    public var nextStreamID: StreamID {
+        StreamID(rawValue: Int64(clamping: streamCounts.opened) << 2 | (isServer ? 1 : 0))
+    }
+
+    /// Opens a bidirectional stream: ``nextStreamID``. There is no call for those of one direction: libp2p has none, and peers
+    /// are given no credit for them.
     ///
     /// - Returns: `nil` if the peer gives no credit for another stream now; ``ConnectionEvent/streamsAvailable`` says when
     ///   it does.

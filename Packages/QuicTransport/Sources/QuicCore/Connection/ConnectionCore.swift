@@ -159,11 +159,13 @@ public final class ConnectionCore {
     /// What became of unreliable datagrams.
     public internal(set) var datagramCounts = DatagramCounts()
     var identifierCounts = ConnectionIDCounts()
+    /// The connection IDs of this side that are in use, with their numbers: as many as the peer asked for.
+    var ownIDs: [(id: ConnectionID, sequence: UInt64)]
 
     /// What changed about how datagrams find this connection, or the next one to its peer.
     enum RoutingChange {
         /// This side issued a connection ID.
-        case issued(ConnectionID)
+        case issued(ConnectionID, sequence: UInt64)
         /// The peer is done with a connection ID of this side.
         case retired(ConnectionID)
         /// The peer, or the path to it, is elsewhere now.
@@ -202,6 +204,7 @@ public final class ConnectionCore {
         migration = opening.parameters.migration
         maxQueuedDatagrams = opening.parameters.maxQueuedDatagrams
         firstVersion = opening.parameters.version
+        ownIDs = [(opening.source, 0)]
         (connectionTuner, streamTuner) = opening.parameters.windowTuners
         remoteLength = opening.remote.store(in: remoteSockaddr)
         localLength = opening.local.store(in: localSockaddr)

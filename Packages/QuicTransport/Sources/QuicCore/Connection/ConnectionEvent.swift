@@ -107,6 +107,8 @@ public enum ConnectionEvent: Sendable {
     case streamStopped(StreamID, code: UInt64)
     /// The peer acknowledged bytes of a stream; their memory was let go.
     case streamAcknowledged(StreamID, count: Int)
+    /// The peer's flow control had held a stream back, or the whole connection, and what waits on the stream goes out again.
+    case streamWritable(StreamID)
     /// Both halves of a stream are over; its number is free.
     case streamClosed(StreamID)
     /// The peer allows more streams.
@@ -117,6 +119,11 @@ public enum ConnectionEvent: Sendable {
     case pingAcknowledged(UInt64)
     /// A token for the next connection to this server (RFC 9000 §8.1.3).
     case newToken([UInt8])
+    /// The peer is given one more connection ID of this side (RFC 9000 §5.1.1). That of the handshake, number 0, is not
+    /// reported.
+    case connectionIDIssued(ConnectionID, sequence: UInt64)
+    /// A connection ID of this side, which the peer does not use any more, is forgotten (RFC 9000 §5.1.2).
+    case connectionIDRetired(ConnectionID, sequence: UInt64)
     /// A path was validated or given up.
     case pathValidated(success: Bool)
     /// The connection has moved to another path, which is validated (RFC 9000 §9).

@@ -110,7 +110,6 @@ extension EndpointCore {
         registry.registerInitial(chosen, for: handle, at: remote)
         originalIDs[chosen] = handle
         originalIDOf[handle] = chosen
-        nextSequence[handle] = 1
         connections[handle] = core
         return core
     }

@@ -8,10 +8,7 @@ extension EndpointCore {
         guard connections[handle] != nil else { return }
         for change in core.takeRoutingChanges() {
             switch change {
-            case .issued(let id):
-                let sequence = nextSequence[handle, default: 1]
-                nextSequence[handle] = sequence + 1
-                registry.add(id, to: handle, sequence: sequence)
+            case .issued(let id, let sequence): registry.add(id, to: handle, sequence: sequence)
             case .retired(let id):
                 registry.remove(id)
                 if last?.id == id { last = nil }

@@ -60,7 +60,6 @@ public final class EndpointCore {
     /// open a second connection.
     var originalIDs: [ConnectionID: ConnectionHandle] = [:]
     var originalIDOf: [ConnectionHandle: ConnectionID] = [:]
-    var nextSequence: [ConnectionHandle: UInt64] = [:]
     /// The peers' stateless reset tokens in use, and whose they are.
     var resetTokens: [StatelessResetToken: ConnectionHandle] = [:]
     var resetTokensOf: [ConnectionHandle: Set<StatelessResetToken>] = [:]
@@ -201,7 +200,6 @@ public final class EndpointCore {
         )
         let core = try ConnectionCore(opening, now: now)
         registry.registerPending(source, for: handle, at: remote)
-        nextSequence[handle] = 1
         connections[handle] = core
         statistics.dialed += 1
         return core
@@ -213,7 +211,6 @@ public final class EndpointCore {
         guard connections.removeValue(forKey: core.handle) != nil else { return }
         budget.giveBack()
         registry.remove(connection: core.handle)
-        nextSequence[core.handle] = nil
         if let original = originalIDOf.removeValue(forKey: core.handle) { originalIDs[original] = nil }
         for token in resetTokensOf.removeValue(forKey: core.handle) ?? [] {
             resetTokens[token] = nil

@@ -181,7 +181,7 @@ final class ConnectionDriver {
             case .datagramReceived(let bytes):
                 if connection?.received(datagram: bytes) == true { unreadDatagrams += 1 }
             case .pingAcknowledged(let number): pingAcknowledged(number)
-            case .newToken: break
+            case .newToken, .streamWritable, .connectionIDIssued, .connectionIDRetired: break
             case .terminated(let end): terminated(end)
             }
         }
