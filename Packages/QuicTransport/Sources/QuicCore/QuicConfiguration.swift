@@ -282,7 +282,8 @@ extension QuicConfiguration {
     /// here: a connection whose peer moves ends with the idle timeout.
     public struct Migration: Sendable, Hashable {
         /// Whether a connection follows a peer whose address changes, because a NAT forgot it or because it moved. The new
-        /// path is validated before more than three times the bytes received go there. When switched off, peers are asked
+        /// path is validated before more than three times the bytes received go there. One that does not answer is left again
+        /// for the last one that did (RFC 9000 §9.3.2), until the next packet of the peer. When switched off, peers are asked
         /// not to move, and what comes from elsewhere is dropped.
         public var followsPeer = true
 

@@ -122,6 +122,35 @@ import Testing
         #expect(core.pathStatistics.maxPayloadSize == payload)
     }
 
+    /// A server whose peer's new path does not answer has to go back to the last one that did (RFC 9000 §9.3.2). Nobody is
+    /// there any more, but the peer's next packet, at the latest the PING that keeps the connection alive, shows where it is.
+    @Test(.enabled(if: libraryMigrates), arguments: [false, true])
+    func aServerThatWentBackToADeadPathFindsItsPeerAgain(serverSends: Bool) throws {
+        let (core, node) = serverSends ? (accepted, server) : (dialed, client)
+        let stream = try send(1_000_000, on: core, of: node)
+        let receiver = serverSends ? client : server
+        network.run(seconds: 10) { receiver.received[stream]?.count ?? 0 > 100_000 }
+        let outside = NetworkAddress.ip4(127, 0, 0, 1, port: 7777)
+        rebind(to: outside)
+        let translate = network.filter
+        #expect(network.run(seconds: 5) { accepted.hasLeft(client.address) })
+        // Nothing passes for so long that the validation is given up.
+        network.filter = { _ in nil }
+        #expect(
+            network.run(seconds: 10) {
+                server.events(of: accepted).contains { if case .pathValidated(false) = $0 { true } else { false } }
+            }
+        )
+        #expect(!accepted.hasLeft(client.address))
+        network.filter = translate
+        let healed = network.now
+        #expect(network.run(seconds: 30) { receiver.ended.contains(stream) })
+        #expect(receiver.received[stream]?.count == 1_000_000)
+        #expect(accepted.remoteAddress == outside)
+        #expect(network.now - healed < 20_000_000_000)
+        #expect(dialed.isOpen && accepted.isOpen)
+    }
+
     @Test(.enabled(if: !libraryMigrates))
     func onAnOldLibraryAPeerThatMovesIsNotFollowed() throws {
         rebind(to: .ip4(127, 0, 0, 1, port: 7777))
@@ -227,4 +256,9 @@ import Testing
         }
         #expect(dialed.isOpen && accepted.isOpen)
     }
+}
+
+extension ConnectionCore {
+    /// Whether packets go elsewhere than to `address`, validated or not.
+    fileprivate func hasLeft(_ address: NetworkAddress) -> Bool { libraryPath.remote != address }
 }

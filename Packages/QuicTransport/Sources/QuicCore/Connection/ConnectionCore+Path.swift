@@ -41,7 +41,7 @@ extension ConnectionCore {
     /// Says what became of validations, and whether the connection has moved.
     func reportPathOutcomes(arrivedAt local: NetworkAddress? = nil) {
         guard !pathOutcomes.isEmpty else { return }
-        var current = path(read: lp2p_conn_current_path, else: path)
+        var current = libraryPath
         // The socket that was left, or that the connection did not come to, is of no concern any more.
         openLocals.removeAll { $0 != current.local }
         if current.local.port == path.local.port, current.local.isUnspecified { current.local = path.local }
@@ -54,6 +54,9 @@ extension ConnectionCore {
         for success in pathOutcomes { events.append(.pathValidated(success: success)) }
         pathOutcomes.removeAll(keepingCapacity: true)
     }
+
+    /// The path that the library uses, validated or not.
+    var libraryPath: NetworkPath { path(read: lp2p_conn_current_path, else: path) }
 
     /// The path that the packet which was written last is for.
     func lastWrittenPath() -> (remote: NetworkAddress, local: NetworkAddress) {
