@@ -16,7 +16,7 @@ extension QuicError {
 
         // MARK: Transport
 
-        /// A dial failed; the message says at which stage and why.
+        /// A dial failed; ``QuicError/dialStage`` says how far it had come, and the message why.
         public static let dial = Code("dial", .transport)
         /// Listening failed.
         public static let listen = Code("listen", .transport)
@@ -66,7 +66,8 @@ extension QuicError {
 
         /// Flow control limits were violated.
         public static let flowControl = Code("flowControl", .flowControl)
-        /// Both sides wait for credit that nobody will give.
+        /// A write's deadline passed while a whole window of the peer's bytes waits on the same stream to be read: where both
+        /// sides only write, neither is given credit. The stream itself stays as it was.
         public static let flowControlDeadlock = Code("flowControlDeadlock", .flowControl)
         /// The peer broke the protocol.
         public static let protocolViolation = Code("protocolViolation", .protocol)
@@ -84,7 +85,7 @@ extension QuicError {
 
         // MARK: Resources
 
-        /// A limit that no other code describes is reached.
+        /// A limit that no other code describes is reached: so many pings wait for their answer.
         public static let limit = Code("limit", .resource)
         /// A memory limit is reached.
         public static let memoryLimit = Code("memoryLimit", .resource)
@@ -99,7 +100,7 @@ extension QuicError {
         public static let resolution = Code("resolution", .address)
         /// A field of the configuration is invalid; ``QuicError/field`` names it.
         public static let invalidConfiguration = Code("invalidConfiguration", .configuration)
-        /// The certificate could not be made or used.
+        /// This side's certificate could not be made.
         public static let certificate = Code("certificate", .configuration)
     }
 

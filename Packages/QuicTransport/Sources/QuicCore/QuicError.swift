@@ -19,6 +19,7 @@ public struct QuicError: Error, Sendable {
         var field: String?
         var currentState: String?
         var attemptedOperation: String?
+        var dialStage: DialStage?
         var cause: (any Error)?
     }
 
@@ -97,6 +98,12 @@ public struct QuicError: Error, Sendable {
         set { change(\.attemptedOperation, to: newValue) }
     }
 
+    /// How far the dial came that failed; `nil` for everything but dials.
+    public var dialStage: DialStage? {
+        get { storage.details.dialStage }
+        set { change(\.dialStage, to: newValue) }
+    }
+
     /// The error underneath.
     public var cause: (any Error)? {
         get { storage.details.cause }
@@ -151,7 +158,7 @@ extension QuicError: Hashable {
 }
 
 extension QuicError: CustomStringConvertible {
-    /// One line: code, message, QUIC code, and the error underneath.
+    /// One line: code, message, QUIC code, the stage of a dial, and the error underneath.
     public var description: String {
         var text = "\(code): \(message)"
         if let quicCode {
@@ -162,6 +169,7 @@ extension QuicError: CustomStringConvertible {
         } else if isByPeer {
             text += " [by the peer]"
         }
+        if let dialStage { text += " [dialing: \(dialStage)]" }
         if let cause { text += " (because: \(cause))" }
         return text
     }

@@ -6,6 +6,10 @@ internal import Synchronization
 
 /// Listens on one UDP port, with a socket for each event loop that `QuicConfiguration.UDP.loops` asks for.
 ///
+/// A listener listens from the moment it exists, on one address: there is no second call of listen on it. Another
+/// `QuicTransport.listenQuic(on:)` of the same address fails with a ``QuicError`` of code `listen`, because the port is in use,
+/// also with several loops.
+///
 /// Connections come up only when their handshake is done and the peer verified, or on request with their first early data
 /// (see ``QuicTransport/listenQuic(on:handingUpEarly:)``). At most
 /// `QuicConfiguration.Endpoint.acceptQueueLimit` wait to be taken; the next one is closed with "resource limit".

@@ -43,8 +43,9 @@ public final class QuicStream: MuxedStream {
 
     /// Sends bytes; see `MuxedStream`. They are copied once, into memory that stays until the peer has them.
     ///
-    /// - Throws: ``QuicError`` of code `streamReset`, `streamClosed`, `streamTimeout`, `cancelled`, `earlyDataRejected`, or what
-    ///   ended the connection.
+    /// - Throws: ``QuicError`` of code `streamReset`, `streamClosed`, `streamTimeout`, `flowControlDeadlock` for a deadline
+    ///   that passed while the peer too waited for somebody to read, `cancelled`, `earlyDataRejected`, or what ended the
+    ///   connection.
     public func write(_ bytes: [UInt8]) async throws {
         try await mailbox.write(bytes, timeout: connection.settings.configuration.timeouts.streamWrite)
     }

@@ -39,7 +39,7 @@ public final class QuicTransport: Transport {
     ///   - resolver: Looks up the names in `/dns…` addresses.
     ///   - logger: Gets new listeners at `debug`, with what protects their packets as `packet_protection`, and failed dials at
     ///     `info`.
-    /// - Throws: ``QuicError`` of code `invalidConfiguration`, which names the field, `unsupportedVersion` or `security`.
+    /// - Throws: ``QuicError`` of code `invalidConfiguration`, which names the field, `unsupportedVersion` or `certificate`.
     public init(
         identity: PrivateKey,
         configuration: QuicConfiguration = .defaults,
@@ -58,7 +58,7 @@ public final class QuicTransport: Transport {
         do {
             context = try TLSContext(identity: identity, configuration: tls)
         } catch {
-            throw QuicError(.security, "the identity's certificate could not be made", cause: error)
+            throw .tlsSetup(error)
         }
         localPeer = identity.peerID
         self.configuration = configuration
@@ -119,12 +119,13 @@ public final class QuicTransport: Transport {
 
     /// Connects to a peer, and returns when the peer has confirmed the handshake.
     ///
-    /// Names are resolved, and what they stand for is tried one after another. All of it together takes at most
-    /// `QuicConfiguration.Timeouts.dial`. Cancelling the task closes the attempt.
+    /// Names are resolved, and what they stand for is tried one after another, each for its share of the time. All of it
+    /// together takes at most `QuicConfiguration.Timeouts.dial`. Cancelling the task closes the attempt.
     ///
     /// - Parameter address: A plain QUIC address. When it ends in `/p2p/ID`, only that peer will do.
     /// - Throws: ``QuicError`` of code `invalidAddress`, `resolution`, `dial`, `peerVerification`, `handshake`, `timeout`,
-    ///   `connectionLimit` or `cancelled`.
+    ///   `connectionLimit` or `cancelled`. `dialStage` says how far it had come; when several addresses failed, the message
+    ///   says so of each, and the rest is that of the last one.
     public func dialQuic(_ address: Multiaddr) async throws(QuicError) -> QuicConnection {
         let endpoint = try quicEndpoint(of: address, to: "dial")
         return try await withinDialDeadline("dialing \(address)") {
@@ -187,18 +188,20 @@ public final class QuicTransport: Transport {
     /// Does something within the deadline for dials, and throws nothing but ``QuicError``.
     private func withinDialDeadline<Result: Sendable>(
         _ what: String,
+        atMost limit: Duration? = nil,
         _ body: @escaping @Sendable () async throws -> Result
     ) async throws(QuicError) -> Result {
+        let limit = limit ?? configuration.timeouts.dial
         do {
-            return try await withDeadline(configuration.timeouts.dial) { try await body() }
+            return try await withDeadline(limit) { try await body() }
         } catch let error as QuicError {
             throw error
         } catch let error as NetStreamError where error.code == .timeout {
             throw QuicError(
                 .timeout,
-                "\(what) took more than \(configuration.timeouts.dial); check the address, and that UDP gets there",
+                "\(what) took more than \(limit); check the address, and that UDP gets there",
                 cause: error.cause
-            )
+            ).during((error.cause as? QuicError)?.dialStage)
         } catch is CancellationError {
             throw QuicError(.cancelled, "\(what) was cancelled with its task")
         } catch {
@@ -214,30 +217,50 @@ public final class QuicTransport: Transport {
         guard case .dns = endpoint.host else {
             throw QuicError(.invalidAddress, "\(address) names an interface that this machine does not have")
         }
-        let candidates = try await resolve(address)
-        var failure = QuicError(.resolution, "\(address) resolves to no QUIC address")
-        for candidate in candidates {
+        var candidates: [(address: Multiaddr, remote: NetworkAddress)] = []
+        for candidate in try await resolve(address) {
             guard let endpoint = candidate.quicEndpoint, endpoint.version == .v1, let remote = NetworkAddress(endpoint)
             else { continue }
+            candidates.append((candidate, remote))
+        }
+        return try await dial(candidates, of: address, early: early)
+    }
+
+    /// Dials one address after another; each has its share of the time, so that a silent one does not take that of all.
+    private func dial(
+        _ candidates: [(address: Multiaddr, remote: NetworkAddress)],
+        of name: Multiaddr,
+        early: Bool
+    ) async throws(QuicError) -> QuicConnection {
+        guard !candidates.isEmpty else {
+            throw QuicError(.resolution, "\(name) resolves to no QUIC address").during(.resolution)
+        }
+        // Together a little less than the whole: then it is the attempts that end, and their errors tell what happened.
+        let share = candidates.count == 1 ? nil : configuration.timeouts.dial / candidates.count * 9 / 10
+        var failures: [(remote: NetworkAddress, error: QuicError)] = []
+        for (address, remote) in candidates {
             // A `/dnsaddr` record may name the peer itself; an address that named one first is the stricter.
-            let expected = expected ?? candidate.peerID
+            let expected = name.peerID ?? address.peerID
             do {
-                return try await sockets.dial(remote, expecting: expected, early: early)
+                return try await withinDialDeadline("dialing \(remote)", atMost: share) {
+                    try await self.sockets.dial(remote, expecting: expected, early: early)
+                }
             } catch {
-                failure = error
+                failures.append((remote, error))
                 if Task.isCancelled { break }
             }
         }
-        throw failure
+        throw .dialFailed(name, failures)
     }
 
     private func resolve(_ address: Multiaddr) async throws -> [Multiaddr] {
         do {
             return try await resolver.resolve(address)
-        } catch let error as CancellationError {
-            throw error
+        } catch is CancellationError {
+            throw QuicError(.cancelled, "the task that resolved \(address) was cancelled").during(.resolution)
         } catch {
-            throw QuicError(.resolution, "the name in \(address) could not be resolved", cause: error)
+            let message = "the name in \(address) could not be resolved"
+            throw QuicError(.resolution, message, cause: error).during(.resolution)
         }
     }
 

@@ -163,7 +163,10 @@ final class SocketPool: Sendable {
             metrics.dialFailed()
             logger.info(
                 "dial failed",
-                metadata: ["address": "\(remote)", "code": "\(error.code)", "error": "\(error.message)"]
+                metadata: [
+                    "address": "\(remote)", "code": "\(error.code)", "error": "\(error.message)",
+                    "stage": "\(error.dialStage.map { "\($0)" } ?? "")",
+                ]
             )
             throw error
         }
@@ -336,7 +339,8 @@ extension QuicError {
         _ cause: any Error
     ) -> QuicError {
         let advice = port == 0 ? "" : "; udp.dialPort is \(port), choose another one, or 0 for a free one"
-        return QuicError(.dial, "no socket could be opened to dial \(remote): \(cause)\(advice)", cause: cause)
+        let message = "no socket could be opened to dial \(remote): \(cause)\(advice)"
+        return QuicError(.dial, message, cause: cause).during(.preparation)
     }
 
     static var dialCancelled: QuicError { QuicError(.cancelled, "the task that dialed was cancelled") }

@@ -223,7 +223,7 @@ import Testing
     @Test func pingsOverABlackholeAreBoundedAndEndWithTheConnection() throws {
         network.filter = { _ in nil }
         for _ in 0..<64 { _ = try dialed.ping() }
-        #expect(throws: QuicError(.backPressure, "")) { try dialed.ping() }
+        #expect(throws: QuicError(.limit, "")) { try dialed.ping() }
         network.service(dialed, of: client)
         #expect(network.run(seconds: 120) { client.events(of: dialed).termination?.cause == .idleTimeout })
         #expect(answered(client, dialed).isEmpty)

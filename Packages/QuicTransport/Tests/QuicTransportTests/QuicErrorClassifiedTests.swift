@@ -20,6 +20,8 @@ import Testing
             (.streamState("closed", attempted: "read"), .closed),
             (QuicError(.streamClosed, ""), .closed),
             (QuicError(.streamTimeout, ""), .timeout),
+            (QuicError(.flowControlDeadlock, ""), .timeout),
+            (QuicError(.limit, ""), .limitExceeded),
             (QuicError(.timeout, ""), .connectionClosed(code: 0, byPeer: false)),
             (QuicError(.cancelled, ""), .cancelled),
             (QuicError(.streamLimit, ""), .limitExceeded),

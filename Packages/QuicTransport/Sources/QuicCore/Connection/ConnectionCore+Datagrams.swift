@@ -38,13 +38,13 @@ extension ConnectionCore {
     /// Asks the peer for a sign of life: an acknowledgement, which comes as ``ConnectionEvent/pingAcknowledged(_:)`` with the
     /// number returned here. A packet that gets lost is sent again until the connection ends.
     ///
-    /// - Throws: ``QuicError`` of code `state` before the handshake is done, `backPressure` when 64 wait already, or what
+    /// - Throws: ``QuicError`` of code `state` before the handshake is done, `limit` when 64 wait already, or what
     ///   ended the connection.
     public func ping() throws(QuicError) -> UInt64 {
         guard isOpen else { throw termination?.error ?? .closedLocally(code: 0, reason: "") }
         guard handshakeDone else { throw .state("the handshake is not done", attempted: "ping") }
         guard let id = pings.add() else {
-            throw QuicError(.backPressure, "\(PingQueue.limit) pings wait for their answer already; wait for some")
+            throw QuicError(.limit, "\(PingQueue.limit) pings wait for their answer already; wait for some")
         }
         return id
     }

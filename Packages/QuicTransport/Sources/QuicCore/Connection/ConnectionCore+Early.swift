@@ -85,6 +85,7 @@ extension ConnectionCore {
         dirtyStreams.removeAll()
         acknowledgedStreams.removeAll()
         streamCounts.closed += UInt64(forgotten.count)
+        nextStreamID = StreamID(rawValue: 0)
         if case .possible = earlyData { events.append(.earlyDataRejected(forgotten)) }
     }
 

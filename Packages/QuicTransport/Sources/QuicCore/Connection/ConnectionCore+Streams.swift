@@ -2,11 +2,6 @@ internal import CNgtcp2Shims
 internal import DequeModule
 
 extension ConnectionCore {
-    /// The number of the next stream that this side opens (RFC 9000 §2.1).
-    public var nextStreamID: StreamID {
-        StreamID(rawValue: Int64(clamping: streamCounts.opened) << 2 | (isServer ? 1 : 0))
-    }
-
     /// Opens a bidirectional stream: ``nextStreamID``. There is no call for those of one direction: libp2p has none, and peers
     /// are given no credit for them.
     ///
@@ -25,6 +20,7 @@ extension ConnectionCore {
         let record = StreamRecord(id: StreamID(rawValue: id), tuner: streamTuner)
         adopt(record)
         streamCounts.opened += 1
+        nextStreamID = StreamID(rawValue: id + 4)
         return record.id
     }
 

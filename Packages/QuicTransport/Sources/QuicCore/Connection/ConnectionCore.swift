@@ -156,6 +156,9 @@ public final class ConnectionCore {
     public internal(set) var traffic = ConnectionTraffic()
     /// How many streams there have been.
     public internal(set) var streamCounts = StreamCounts()
+    /// The number of the next stream that this side opens (RFC 9000 §2.1). When early data is refused, the numbers of its
+    /// streams are given to the next ones.
+    public internal(set) var nextStreamID: StreamID
     /// What became of unreliable datagrams.
     public internal(set) var datagramCounts = DatagramCounts()
     var identifierCounts = ConnectionIDCounts()
@@ -205,6 +208,7 @@ public final class ConnectionCore {
         maxQueuedDatagrams = opening.parameters.maxQueuedDatagrams
         firstVersion = opening.parameters.version
         ownIDs = [(opening.source, 0)]
+        nextStreamID = StreamID(rawValue: opening.isServer ? 1 : 0)
         (connectionTuner, streamTuner) = opening.parameters.windowTuners
         remoteLength = opening.remote.store(in: remoteSockaddr)
         localLength = opening.local.store(in: localSockaddr)

@@ -89,7 +89,7 @@ public enum ConnectionEvent: Sendable {
     /// has offered it may open streams and send from now on. On a server some has arrived: until ``handshakeCompleted(_:)``
     /// it may be a copy of what the peer said to another server. The result tells the peer of the earlier session; the rest is
     /// as far as known.
-    case earlyDataStarted(HandshakeResult)
+    indirect case earlyDataStarted(HandshakeResult)
     /// The server has not taken the early data of this client: the streams that were opened early are gone, and nothing that was
     /// written to them has been delivered. Their numbers are used again. Comes before ``handshakeCompleted(_:)``.
     case earlyDataRejected([StreamID])

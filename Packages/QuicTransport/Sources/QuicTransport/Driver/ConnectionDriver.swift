@@ -244,10 +244,15 @@ final class ConnectionDriver {
         close(code: .none, reason: "the dial was cancelled")
     }
 
+    private var dialStage: QuicError.DialStage {
+        if core.isEstablished { return .confirmation }
+        return core.traffic.datagramsReceived > 0 ? .handshake : .contact
+    }
+
     func endDial(_ result: Result<QuicConnection, QuicError>) {
         guard let onDialed else { return }
         self.onDialed = nil
-        onDialed(result)
+        onDialed(result.mapError { $0.during(dialStage) })
     }
 
     // MARK: the end

@@ -128,7 +128,7 @@ final class EndpointDriver: UDPEndpointHandler {
             serviceTouched()
             return driver
         } catch {
-            completion(.failure(error))
+            completion(.failure(error.during(.preparation)))
             return nil
         }
     }

@@ -72,6 +72,9 @@ struct InboundHalf<Waiter> {
         unreturnedCredit > 0 && !holdsCredit && (buffered == 0 || unreturnedCredit >= window - unreturnedCredit)
     }
 
+    /// Whether the peer cannot go on until somebody reads here.
+    var holdsPeerUp: Bool { isOpen && buffered >= window }
+
     // MARK: Reading
 
     /// Reads up to `maxLength` bytes; nil when the caller has to wait.

@@ -318,11 +318,15 @@ final class StreamMailbox: Sendable {
     }
 
     private static func end(id: UInt64, _ error: QuicError, _ state: inout State, _ actions: inout Actions) {
+        let isLate = error.code == .streamTimeout
         let (cancelled, next) = state.outbound.cancel(id: id)
-        actions.resume(cancelled, error)
+        actions.resume(
+            cancelled,
+            isLate && state.inbound.holdsPeerUp ? .deadlock(unread: state.inbound.buffered) : error
+        )
         actions.resume(next)
         // A writer that is just running looks at this when it waits again. (A cancelled one asks its task.)
-        if cancelled == nil, state.outbound.turn == id, error.code == .streamTimeout { state.expiredWriters.insert(id) }
+        if cancelled == nil, state.outbound.turn == id, isLate { state.expiredWriters.insert(id) }
     }
 
     // MARK: Closing
@@ -371,6 +375,14 @@ final class StreamMailbox: Sendable {
 extension QuicError {
     fileprivate static var cancelledWait: QuicError {
         QuicError(.cancelled, "the waiting task was cancelled; the stream is as it was")
+    }
+
+    fileprivate static func deadlock(unread: Int) -> QuicError {
+        QuicError(
+            .flowControlDeadlock,
+            "the deadline of a write passed while \(unread) bytes of the peer wait on the same stream to be read; where "
+                + "both sides only write neither can go on: read while you write. The stream is as it was"
+        )
     }
 
     fileprivate static var timedOutWait: QuicError {
