@@ -189,6 +189,8 @@ let quicTransport: [Target] = [
             "QuicTransport", "QuicCore", "CQuicUDP", "Libp2pTLS", "Multiaddr", "NetStream", "NetStreamTesting",
             "PeerID",
             .product(name: "Logging", package: "swift-log"),
+            .product(name: "Metrics", package: "swift-metrics"),
+            .product(name: "MetricsTestKit", package: "swift-metrics"),
             .product(name: "NIOCore", package: "swift-nio"),
             .product(name: "NIOPosix", package: "swift-nio"),
         ],

@@ -29,16 +29,20 @@ final class QlogDirectory: Sendable {
     }
 
     private func prepare() {
-        let error = isUsable.withLock { isUsable -> Int32? in
+        let result = isUsable.withLock { isUsable -> Int32? in
             guard isUsable == nil else { return nil }
             let code = Self.make(path)
             isUsable = code == 0
-            return code == 0 ? nil : code
+            return code
         }
-        guard let error else { return }
+        guard let error = result else { return }
+        guard error != 0 else {
+            logger.info("writing qlog files", metadata: [LogKey.directory: "\(path)"])
+            return
+        }
         logger.error(
             "no qlog files: the directory cannot be made or written to",
-            metadata: ["directory": "\(path)", "error": "\(String(cString: strerror(error)))"]
+            metadata: [LogKey.directory: "\(path)", LogKey.error: "\(String(cString: strerror(error)))"]
         )
     }
 

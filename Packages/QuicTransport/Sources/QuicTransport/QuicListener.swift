@@ -1,3 +1,4 @@
+internal import Logging
 public import Multiaddr
 internal import NIOCore
 public import NetStream
@@ -27,6 +28,7 @@ public final class QuicListener: Listener {
     let loops: [NIOLoopBound<EndpointDriver>]
     private let handsUpEarly: Bool
     private let state: Mutex<State>
+    private let logger: Logger
 
     private struct State {
         var isOpen = true
@@ -34,11 +36,18 @@ public final class QuicListener: Listener {
         var sockets: Int
     }
 
-    init(loops: [NIOLoopBound<EndpointDriver>], address: NetworkAddress, acceptQueueLimit: Int, handsUpEarly: Bool) {
+    init(
+        loops: [NIOLoopBound<EndpointDriver>],
+        address: NetworkAddress,
+        acceptQueueLimit: Int,
+        handsUpEarly: Bool,
+        logger: Logger
+    ) {
         self.handsUpEarly = handsUpEarly
         addresses = [address.quicAddress(version: .v1)]
         interfaces = InterfaceAddresses(of: address)
         self.loops = loops
+        self.logger = logger
         queue = AsyncQueue(capacity: acceptQueueLimit)
         state = Mutex(State(sockets: loops.count))
     }
@@ -60,7 +69,13 @@ public final class QuicListener: Listener {
             if state.sockets <= 0 { state.isOpen = false }
             return state.sockets <= 0
         }
-        if isOver { queue.close(.socketLost) }
+        guard isOver else { return }
+        logger.error("the system has closed a listener's socket", metadata: metadata)
+        queue.close(.socketLost)
+    }
+
+    private var metadata: Logger.Metadata {
+        [LogKey.address: "\(addresses[0])", LogKey.loops: "\(loops.count)"]
     }
 
     private func onEachLoop<Result: Sendable>(
@@ -106,6 +121,7 @@ public final class QuicListener: Listener {
         // All of them before the first socket is gone: its peers' datagrams come to the others then.
         _ = await onEachLoop { $0.stopAccepting() }
         _ = await onEachLoop { $0.closeWhenIdle() }
+        logger.debug("listener closed", metadata: metadata)
         for connection in queue.close(.listenerClosed) {
             await connection.close(code: .shutdown, reason: "the listener was closed")
         }

@@ -37,8 +37,8 @@ public final class QuicTransport: Transport {
     ///     are replaced by what the configuration says.
     ///   - eventLoopGroup: The event loops of SwiftNIO's POSIX kind to run on. Each socket stays on one of them.
     ///   - resolver: Looks up the names in `/dns…` addresses.
-    ///   - logger: Gets new listeners at `debug`, with what protects their packets as `packet_protection`, and failed dials at
-    ///     `info`.
+    ///   - logger: Gets the beginnings and ends of listeners and connections at `debug`, failed dials and refused peers at
+    ///     `info`, and nothing for each packet; the article "Watching a transport" lists the lines and their keys.
     /// - Throws: ``QuicError`` of code `invalidConfiguration`, which names the field, `unsupportedVersion` or `certificate`.
     public init(
         identity: PrivateKey,
@@ -59,6 +59,12 @@ public final class QuicTransport: Transport {
             context = try TLSContext(identity: identity, configuration: tls)
         } catch {
             throw .tlsSetup(error)
+        }
+        if let file = tls.keyLogFile {
+            logger.warning(
+                "the TLS secrets of all connections are written to a file",
+                metadata: [LogKey.file: "\(file)"]
+            )
         }
         localPeer = identity.peerID
         self.configuration = configuration

@@ -95,7 +95,7 @@ extension SocketPool {
         options.portSharing = port.sharing(number)
         options.ipv6Only = ipv6Only
         let ready = qlogs?.prepare(on: eventLoop) ?? eventLoop.makeSucceededVoidFuture()
-        return ready.flatMap { [configuration, tls, metrics, budget, qlogs, options] in
+        return ready.flatMap { [configuration, tls, metrics, logger, budget, qlogs, options] in
             UDPEndpoint.bind(to: address, options: options, on: eventLoop).flatMapThrowing { socket in
                 let core = EndpointCore(
                     configuration: configuration,
@@ -114,6 +114,7 @@ extension SocketPool {
                     socket: socket.value,
                     core: core,
                     metrics: metrics,
+                    logger: logger,
                     holes: self.holes,
                     inboxes: port.inboxes
                 )

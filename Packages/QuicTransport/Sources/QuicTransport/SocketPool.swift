@@ -12,7 +12,7 @@ final class SocketPool: Sendable {
     let configuration: QuicConfiguration
     let tls: TLSContext
     let group: any EventLoopGroup
-    private let logger: Logger
+    let logger: Logger
     let metrics = TransportMetrics()
     let holes = HolePunches()
     /// Counts the connections of all sockets.
@@ -78,7 +78,8 @@ final class SocketPool: Sendable {
             loops: loops,
             address: actual,
             acceptQueueLimit: configuration.endpoint.acceptQueueLimit,
-            handsUpEarly: handingUpEarly
+            handsUpEarly: handingUpEarly,
+            logger: logger
         )
         let entry = Listening(
             address: actual,
@@ -102,8 +103,8 @@ final class SocketPool: Sendable {
         logger.debug(
             "listening",
             metadata: [
-                "address": "\(actual)", "loops": "\(loops.count)",
-                "packet_protection": "\(configuration.packetProtection.inUse)",
+                LogKey.address: "\(actual)", LogKey.loops: "\(loops.count)",
+                LogKey.packetProtection: "\(configuration.packetProtection.inUse)",
             ]
         )
         return listener
@@ -164,8 +165,8 @@ final class SocketPool: Sendable {
             logger.info(
                 "dial failed",
                 metadata: [
-                    "address": "\(remote)", "code": "\(error.code)", "error": "\(error.message)",
-                    "stage": "\(error.dialStage.map { "\($0)" } ?? "")",
+                    LogKey.address: "\(remote)", LogKey.code: "\(error.code)", LogKey.error: "\(error.message)",
+                    LogKey.stage: "\(error.dialStage.map { "\($0)" } ?? "")",
                 ]
             )
             throw error

@@ -234,6 +234,7 @@ final class ConnectionDriver {
 
     private func handshakeConfirmed() {
         guard direction == .outbound, let connection else { return }
+        logOpened(connection)
         endDial(.success(connection))
     }
 
@@ -275,8 +276,9 @@ final class ConnectionDriver {
         streams = [:]
         endFlushesThatAreDone()
         connection?.ended(end)
+        endpoint.metrics.ended(end)
+        logEnded(end, peer: connection?.remotePeer)
         connection = nil
-        endpoint.ended(self, end)
     }
 
     private func finish() {

@@ -1,3 +1,4 @@
+import Logging
 import NIOCore
 import NIOPosix
 import NetStream
@@ -22,6 +23,7 @@ final class EndpointDriver: UDPEndpointHandler {
     let deadlines: DeadlineQueue
     let pool = SendChunkPool()
     let metrics: TransportMetrics
+    let logger: Logger
     private let holes: HolePunches
     /// Where a batch is written before it goes to the kernel: one for all connections of the socket.
     let sendBuffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 65_536, alignment: 64)
@@ -55,6 +57,7 @@ final class EndpointDriver: UDPEndpointHandler {
         socket: UDPEndpoint,
         core: EndpointCore,
         metrics: TransportMetrics,
+        logger: Logger,
         holes: HolePunches,
         inboxes: [LoopInbox] = []
     ) {
@@ -62,6 +65,7 @@ final class EndpointDriver: UDPEndpointHandler {
         self.holes = holes
         self.core = core
         self.metrics = metrics
+        self.logger = logger
         self.inboxes = inboxes
         settings = SharedConfiguration(core.configuration)
         taskExecutor = LoopTaskExecutor(socket.eventLoop)
@@ -335,20 +339,14 @@ final class EndpointDriver: UDPEndpointHandler {
     func deliver(_ connection: QuicConnection, of driver: ConnectionDriver) {
         if let onConnection, onConnection(connection) {
             metrics.connectionAccepted()
+            driver.logOpened(connection)
             holes.connected(connection.remotePeer, at: driver.core.remoteAddress)
             return
         }
-        let isOpen = onConnection != nil
+        let reason = onConnection != nil ? "too many connections wait to be accepted" : "the listener is closed"
         metrics.connectionRefused()
-        driver.core.close(
-            code: 0x1001,
-            reason: isOpen ? "too many connections wait to be accepted" : "the listener is closed",
-            now: NIODeadline.now().uptimeNanoseconds
-        )
-    }
-
-    func ended(_ driver: ConnectionDriver, _ end: ConnectionTermination) {
-        metrics.ended(end)
+        driver.logRefused(connection, reason)
+        driver.core.close(code: 0x1001, reason: reason, now: NIODeadline.now().uptimeNanoseconds)
     }
 
     func remove(_ driver: ConnectionDriver) {
