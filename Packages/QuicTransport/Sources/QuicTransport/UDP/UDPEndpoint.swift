@@ -62,7 +62,7 @@ final class UDPEndpoint {
     private let sendsSourceAddress: Bool
     private var sender: GSOSender
     /// nil once the endpoint is closed.
-    private var socket: UDPSocket?
+    private(set) var socket: UDPSocket?
     private var handler: (any UDPEndpointHandler)?
     private var isWatchingWritability = false
 
