@@ -1,12 +1,19 @@
 import Foundation
 import Logging
 import Multiaddr
+import NIOCore
 import PeerID
 import QuicCore
 import Synchronization
 import Testing
 
 @testable import QuicTransport
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#endif
 
 @Suite(.timeLimit(.minutes(1))) struct QlogTests {
     @Test func eachSideWritesALogOfJSONRecords() async throws {
@@ -58,6 +65,79 @@ import Testing
         // What comes afterwards goes nowhere.
         for _ in 0..<1000 { [UInt8](repeating: 66, count: 10_000).withUnsafeBytes { sink($0, false) } }
         #expect(file.pendingBytes == 0)
+    }
+
+    /// A connection whose server logs to `file`, which must not mind what the file does.
+    private func transferring(
+        loggingTo file: @escaping @Sendable () -> QlogFile,
+        _ during: @Sendable (QuicPair) async throws -> Void
+    ) async throws {
+        let server = try QuicTransport(identity: .ed25519())
+        let client = try QuicTransport(identity: .ed25519())
+        let listener = try await server.listenQuic(on: "/ip4/127.0.0.1/udp/0/quic-v1")
+        let loop = listener.loops[0]
+        try await loop.eventLoop.submit { loop.value.core.makeQlogSink = { _, _ in file().sink } }.get()
+        let dialed = try await client.dialQuic(listener.addresses[0])
+        let accepted = try await listener.acceptConnection()
+        let size = 2 << 20
+        let stream = try await dialed.openQuicStream()
+        async let written: Void = {
+            try await stream.write([UInt8](repeating: 1, count: size))
+            try await stream.closeWrite()
+        }()
+        let other = try await accepted.acceptQuicStream()
+        var count = 0
+        while let bytes = try await other.read() { count += bytes.count }
+        try await written
+        #expect(count == size)
+        try await during(
+            QuicPair(server: server, client: client, listener: listener, dialed: dialed, accepted: accepted)
+        )
+        #expect(!accepted.isClosed && !dialed.isClosed)
+        await client.close()
+        await server.close()
+    }
+
+    @Test func aFullDiskLeavesTheConnectionAlone() async throws {
+        let directory = FileManager.default.temporaryDirectory.appendingPathComponent("qlog-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: directory) }
+        let id = try #require(ConnectionID([1, 2, 3, 4, 5, 6, 7, 9] as [UInt8]))
+        let path = directory.appendingPathComponent("\(id)_server.sqlog").path
+        try FileManager.default.createSymbolicLink(atPath: path, withDestinationPath: "/dev/full")
+        let file = QlogFile(directory: directory.path, original: id, isServer: true)
+        try await transferring(loggingTo: { file }) { pair in
+            while !file.isOver { await Task.yield() }
+            let stream = try await pair.dialed.openQuicStream()
+            try await stream.write([1])
+            let other = try await pair.accepted.acceptQuicStream()
+            #expect(try await other.read() == [1])
+            #expect(file.pendingBytes == 0)
+        }
+    }
+
+    @Test func aFileThatTakesNothingDoesNotStopTheLoop() async throws {
+        let directory = FileManager.default.temporaryDirectory.appendingPathComponent("qlog-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: directory) }
+        let id = try #require(ConnectionID([1, 2, 3, 4, 5, 6, 7, 10] as [UInt8]))
+        let path = directory.appendingPathComponent("\(id)_server.sqlog").path
+        // A pipe that nobody reads: opening it for writing waits for a reader.
+        try #require(mkfifo(path, 0o600) == 0)
+        let file = QlogFile(directory: directory.path, original: id, isServer: true)
+        try await transferring(loggingTo: { file }) { _ in
+            #expect(file.pendingBytes > 1000)
+            #expect(!file.isOver)
+        }
+        // Lets the thread go that stands there, and reads what it writes until it closes the pipe.
+        let thread = Task.detached {
+            guard let pipe = fopen(path, "r") else { return 0 }
+            defer { fclose(pipe) }
+            var (count, buffer) = (0, [UInt8](repeating: 0, count: 65_536))
+            while case let read = fread(&buffer, 1, buffer.count, pipe), read > 0 { count += read }
+            return count
+        }
+        #expect(await thread.value > 1000)
     }
 
     @Test func aDirectoryThatIsMissingIsMade() async throws {
