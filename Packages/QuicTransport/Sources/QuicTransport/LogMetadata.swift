@@ -45,6 +45,7 @@ enum LogKey {
 
     static let all = [
         address, byPeer, cause, cipherSuite, code, connection, direction, directory, error, file, localAddress, loops,
+        packetProtection,
         peer,
         quicCode, reason, resumed, stage,
     ]

@@ -136,7 +136,9 @@ final class LogRecorder: LogHandler, Sendable {
         let bound = try #require(listener.addresses[0].quicEndpoint?.port)
         let listening = await far.line("listening")
         #expect(listening.level == .debug)
-        #expect(listening.metadata == ["address": "127.0.0.1:\(bound)", "loops": "1"])
+        #expect(listening.metadata["address"] == "127.0.0.1:\(bound)")
+        #expect(listening.metadata["loops"] == "1")
+        #expect(listening.metadata["packet_protection"]?.isEmpty == false)
 
         let connection = try await client.dialQuic(listener.addresses[0].withPeerID(server.localPeer))
         for (log, peer, direction) in [(near, server.localPeer, "outbound"), (far, client.localPeer, "inbound")] {
