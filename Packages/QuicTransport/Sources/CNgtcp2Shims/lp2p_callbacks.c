@@ -244,6 +244,7 @@ static int on_remove_connection_id(ngtcp2_conn *conn, const ngtcp2_cid *cid, voi
 static int on_handshake_completed(ngtcp2_conn *conn, void *user_data) {
   (void)conn;
   lp2p_conn *self = user_data;
+  self->needs_attention = 1;
   self->events.handshake_completed(self->owner);
   return 0;
 }
@@ -251,6 +252,7 @@ static int on_handshake_completed(ngtcp2_conn *conn, void *user_data) {
 static int on_handshake_confirmed(ngtcp2_conn *conn, void *user_data) {
   (void)conn;
   lp2p_conn *self = user_data;
+  self->needs_attention = 1;
   self->events.handshake_confirmed(self->owner);
   return 0;
 }
@@ -277,8 +279,22 @@ static int on_acked_stream_data(ngtcp2_conn *conn, int64_t stream_id, uint64_t o
   (void)conn;
   (void)offset;
   lp2p_conn *self = user_data;
-  self->events.stream_acked(self->owner, stream_id, stream_user_data, datalen);
+  /* One call for each packet that was acknowledged: the owner hears of them together. */
+  if (self->acked_stream_data != stream_user_data) {
+    lp2p_flush_acknowledged(self);
+    self->acked_stream_data = stream_user_data;
+    self->acked_stream = stream_id;
+  }
+  self->acked_length += datalen;
   return 0;
+}
+
+void lp2p_flush_acknowledged(lp2p_conn *self) {
+  if (self->acked_length > 0 && self->acked_stream_data != NULL) {
+    self->events.stream_acked(self->owner, self->acked_stream, self->acked_stream_data, self->acked_length);
+  }
+  self->acked_stream_data = NULL;
+  self->acked_length = 0;
 }
 
 static int on_stream_reset(ngtcp2_conn *conn, int64_t stream_id, uint64_t final_size, uint64_t app_error_code,
@@ -294,6 +310,8 @@ static int on_stream_close(ngtcp2_conn *conn, uint32_t flags, int64_t stream_id,
                            void *user_data, void *stream_user_data) {
   (void)conn;
   lp2p_conn *self = user_data;
+  /* The owner's data of the stream does not outlive this. */
+  lp2p_flush_acknowledged(self);
   self->events.stream_closed(self->owner, stream_id, stream_user_data,
                               (flags & NGTCP2_STREAM_CLOSE_FLAG_APP_ERROR_CODE_SET) != 0, app_error_code);
   return 0;
@@ -360,6 +378,7 @@ static int on_path_validation(ngtcp2_conn *conn, uint32_t flags, const ngtcp2_pa
   if (res == NGTCP2_PATH_VALIDATION_RESULT_SUCCESS) {
     lp2p_unproved_path_validated(&self->unproved, path);
   }
+  self->needs_attention = 1;
   self->events.path_validated(self->owner, res == NGTCP2_PATH_VALIDATION_RESULT_SUCCESS);
   return 0;
 }
@@ -433,6 +452,7 @@ static int on_dcid_status(ngtcp2_conn *conn, ngtcp2_connection_id_status_type ty
 
 void lp2p_on_stop_sending(void *context, uint64_t stream, uint64_t code) {
   lp2p_conn *self = context;
+  self->needs_attention = 1;
   self->events.stream_stopped(self->owner, (int64_t)stream, code);
 }
 

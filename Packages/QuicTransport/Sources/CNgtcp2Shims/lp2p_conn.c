@@ -228,9 +228,10 @@ static int is_permitted(const lp2p_conn *self, const ngtcp2_path *path) {
   /* Guard (e): migration retires a connection ID twice and aborts. */
   expected = self->first_path.path;
 #else
-  if (self->pins_peer) {
-    expected.remote = self->first_path.path.remote;
+  if (!self->pins_peer) {
+    return 1;
   }
+  expected.remote = self->first_path.path.remote;
 #endif
   return ngtcp2_path_eq(path, &expected);
 }

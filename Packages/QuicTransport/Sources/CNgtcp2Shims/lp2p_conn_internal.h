@@ -55,6 +55,13 @@ struct lp2p_conn {
   /// What keep-alive is set to while it stands in for a PING on request.
   uint64_t keep_alive;
 
+  /// Set by callbacks: the owner has to look before the next datagram is read.
+  uint8_t needs_attention;
+  /// Acknowledged bytes of one stream that the owner was not told of. NULL: none.
+  void *acked_stream_data;
+  int64_t acked_stream;
+  uint64_t acked_length;
+
   ngtcp2_path_storage written_path;
   ngtcp2_path_storage batch_path;
   uint8_t has_batch_path;
@@ -74,6 +81,13 @@ void lp2p_on_stop_sending(void *context, uint64_t stream, uint64_t code);
 
 /// The congestion window, for the frame guard.
 uint64_t lp2p_congestion_window(void *context);
+
+/// Reads one datagram. An empty one is dropped.
+lp2p_status lp2p_conn_read(lp2p_conn *conn, const void *local, uint32_t local_length, const void *remote,
+                           uint32_t remote_length, const uint8_t *packet, size_t length, uint8_t ecn, uint64_t now);
+
+/// Tells the owner of the acknowledged bytes that were gathered.
+void lp2p_flush_acknowledged(lp2p_conn *conn);
 
 /// Marks the connection whose packets the encrypt and decrypt callbacks are about to see (this thread), or none.
 void lp2p_set_current(lp2p_conn *conn);

@@ -55,6 +55,8 @@ lp2p_status lp2p_conn_set_early_parameters(lp2p_conn *self, const uint8_t *param
 }
 
 lp2p_status lp2p_conn_reject_early_data(lp2p_conn *self) {
+  /* The owner's data of the streams does not outlive this. */
+  lp2p_flush_acknowledged(self);
 #if LP2P_LEGACY_NGTCP2
   return lp2p_status_from_library(ngtcp2_conn_early_data_rejected(self->conn));
 #else

@@ -9,6 +9,7 @@
 #include <netinet/in.h>
 #include <netinet/udp.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -27,6 +28,8 @@
 #endif
 
 #define RECEIVE_CAPACITY 65536
+/* Twice as much stays in a heap. */
+#define LARGEST_IN_USE (2 << 20)
 #define CONTROL_CAPACITY 256
 
 union any_sockaddr {
@@ -282,8 +285,22 @@ void cquic_batch_destroy(struct cquic_batch *batch) {
     free(batch);
 }
 
+/* What a stream reads is allocated where datagrams arrive and freed by whoever reads it, megabytes on their way between
+ * the two. glibc gives free memory at the end of a heap back to the system from 128 KiB on, and the next bytes fault it in
+ * again page by page: up to a fifth of a receiver's time. It learns from the largest block of its own mapping that was
+ * freed, and keeps twice as much from then on. Other allocators do nothing about this, or nothing bad. */
+static void teach_allocator(void) {
+    static atomic_flag is_taught = ATOMIC_FLAG_INIT;
+    if (atomic_flag_test_and_set(&is_taught)) return;
+    volatile uint8_t *block = malloc(LARGEST_IN_USE);
+    if (block == NULL) return;
+    block[0] = 0;
+    free((void *)block);
+}
+
 struct cquic_batch *cquic_batch_create(unsigned messages) {
     if (messages == 0 || messages > 1024) return NULL;
+    teach_allocator();
     struct cquic_batch *batch = calloc(1, sizeof *batch);
     if (batch == NULL) return NULL;
     batch->capacity = messages;

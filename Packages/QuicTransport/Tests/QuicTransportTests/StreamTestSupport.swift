@@ -111,3 +111,12 @@ final class Shared<Value: Sendable>: Sendable {
         mutex.withLock { body(&$0) }
     }
 }
+
+extension StreamMailbox {
+    /// Delivers one chunk as a read batch of its own.
+    func deliver(_ chunk: [UInt8], fin: Bool) {
+        var readers: InboundHalf<Reader>.Served = []
+        deliver(chunk, fin: fin, to: &readers)
+        for (reader, outcome) in readers { reader.resume(returning: outcome) }
+    }
+}

@@ -86,7 +86,7 @@ typedef struct lp2p_vec {
 
 typedef struct lp2p_conn lp2p_conn;
 
-/// What the connection tells its owner. Called from inside `lp2p_conn_read` and the like: record and return; calling
+/// What the connection tells its owner. Called from inside `lp2p_conn_read_train` and the like: record and return; calling
 /// back into the connection is not allowed, except for `lp2p_conn_set_stream_user_data`, and for
 /// `lp2p_conn_early_parameters` and `lp2p_conn_reject_early_data` when the handshake completes.
 typedef struct lp2p_events {
@@ -195,11 +195,23 @@ lp2p_status lp2p_conn_set_early_parameters(lp2p_conn *conn, const uint8_t *param
 /// `stream_closed`, and their numbers begin anew. When the handshake completes.
 lp2p_status lp2p_conn_reject_early_data(lp2p_conn *conn);
 
-/// Feeds one datagram. An empty datagram is dropped, and so is one from another address of a pinned peer, and on ngtcp2
-/// 0.x one from another path.
-lp2p_status lp2p_conn_read(lp2p_conn *conn, const void *local, uint32_t local_length,
-                           const void *remote, uint32_t remote_length, const uint8_t *packet,
-                           size_t length, uint8_t ecn, uint64_t now);
+/// How far a train was read.
+typedef struct lp2p_train_read {
+  /// Of the last datagram that was read.
+  lp2p_status status;
+  /// The bytes of those that were read.
+  size_t length;
+} lp2p_train_read;
+
+/// Feeds datagrams that came together, back to back, each of `segment` bytes but the last. One from another address of a
+/// pinned peer is dropped, and on ngtcp2 0.x one from another path.
+///
+/// Stops behind one that is not good, or that tells of something the owner has to see to before the next: a STOP_SENDING
+/// frame, a path that was validated or not, the end of the handshake. Acknowledgements of a stream are told together, at
+/// the end.
+lp2p_train_read lp2p_conn_read_train(lp2p_conn *conn, const void *local, uint32_t local_length, const void *remote,
+                                     uint32_t remote_length, const uint8_t *datagrams, size_t length, size_t segment,
+                                     uint8_t ecn, uint64_t now);
 
 /// The result of one write.
 typedef struct lp2p_written {
@@ -220,6 +232,28 @@ void lp2p_conn_begin_batch(lp2p_conn *conn);
 /// (`LP2P_WRITE_MORE`) for another call.
 lp2p_written lp2p_conn_write(lp2p_conn *conn, uint8_t *destination, size_t capacity, int64_t stream,
                              const lp2p_vec *data, size_t count, int fin, int more, uint64_t now);
+
+/// What became of a train.
+typedef struct lp2p_train_written {
+  /// Why it ended, if not for want of room or of bytes: what `lp2p_conn_write` would have said of the packet that it ended
+  /// with. `LP2P_WRITE_MORE`: that packet is open, and has taken its bytes.
+  lp2p_status status;
+  /// Packets, and the bytes of all of them. The last may be short.
+  size_t packets;
+  size_t length;
+  /// Bytes of the stream that were taken, also by a packet that is open or stray.
+  size_t accepted;
+  /// The bytes of a further packet behind them that goes another way, or with other ECN bits. 0: there is none.
+  size_t stray_length;
+  uint8_t stray_ecn;
+} lp2p_train_written;
+
+/// Writes more packets behind the first of a batch, back to back, `segment` bytes each, out of the data of one stream. Ends
+/// early where there are fewer bytes left than a packet is long: the last ones are for `lp2p_conn_write`, which knows of
+/// the other streams and of the stream's end.
+lp2p_train_written lp2p_conn_write_train(lp2p_conn *conn, uint8_t *destination, size_t segment, size_t most,
+                                         int64_t stream, const lp2p_vec *data, size_t count, uint8_t ecn,
+                                         uint64_t now);
 
 /// Writes one packet with a DATAGRAM frame. `accepted` is 1 when the frame got in.
 lp2p_written lp2p_conn_write_datagram(lp2p_conn *conn, uint8_t *destination, size_t capacity, uint64_t id,

@@ -1,7 +1,7 @@
 internal import CNgtcp2Shims
 internal import Libp2pTLS
 
-// The C library calls these from inside `lp2p_conn_read`, `lp2p_conn_write` and the like, which only the methods of a
+// The C library calls these from inside `lp2p_conn_read_train`, `lp2p_conn_write` and the like, which only the methods of a
 // living `ConnectionCore` call: both unretained pointers below are valid for the length of the call. They record what
 // happened and call nothing but what `lp2p_events` allows.
 
@@ -48,16 +48,18 @@ func connectionCallbacks() -> lp2p_events {
             core.events.append(.streamOpened(StreamID(rawValue: stream)))
         },
         stream_data: { owner, _, userData, data, length, fin in
-            guard let core = core(owner), let record = record(userData) else { return }
-            if length > 0 {
-                if record.received.isEmpty { record.received.reserveCapacity(max(record.receiveHint, length)) }
-                record.received.append(contentsOf: UnsafeRawBufferPointer(start: data, count: length))
+            // For each packet: nothing is retained here, and nothing of the connection touched but for the first one.
+            guard let owner, let userData else { return }
+            Unmanaged<StreamRecord>.fromOpaque(userData)._withUnsafeGuaranteedRef { record in
+                if length > 0 {
+                    record.arrivals.pointee.append(UnsafeRawBufferPointer(start: data, count: length))
+                }
+                if fin != 0 {
+                    record.arrivals.pointee.hasUnreportedEnd = true
+                    record.arrivals.pointee.isComplete = true
+                }
+                if !record.arrivals.pointee.isDirty { core(owner)?.markDirty(record) }
             }
-            if fin != 0 {
-                record.hasUnreportedEnd = true
-                record.isComplete = true
-            }
-            core.markDirty(record)
         },
         stream_acked: { owner, _, userData, length in
             guard let core = core(owner), let record = record(userData), length > 0 else { return }
@@ -67,7 +69,7 @@ func connectionCallbacks() -> lp2p_events {
         stream_reset: { owner, stream, userData, code in
             guard let core = core(owner) else { return }
             if let record = record(userData) {
-                guard !record.isComplete else { return }
+                guard !record.arrivals.pointee.isComplete else { return }
                 core.flush(record)
             }
             core.streamCounts.reset += 1

@@ -2,55 +2,90 @@ internal import CNgtcp2Shims
 internal import Libp2pTLS
 
 extension ConnectionCore {
-    /// Feeds one datagram.
+    /// Feeds one datagram, or several that came together.
     ///
     /// - Parameters:
-    ///   - datagram: The UDP payload; read during the call only.
-    ///   - remote: Where it came from.
-    ///   - local: Where it arrived.
+    ///   - datagrams: The UDP payload, or those of several datagrams back to back; read during the call only.
+    ///   - segmentSize: The bytes of each datagram but the last, which may be shorter, more than 0; as it is, there is one.
+    ///   - remote: Where they came from.
+    ///   - local: Where they arrived.
     ///   - ecn: The two ECN bits of the IP header.
     ///   - now: The time in nanoseconds.
     public func receive(
-        _ datagram: UnsafeRawBufferPointer,
+        _ datagrams: UnsafeRawBufferPointer,
+        segmentSize: Int = .max,
         from remote: NetworkAddress,
         to local: NetworkAddress,
         ecn: UInt8,
         now: UInt64
     ) {
-        traffic.datagramsReceived &+= 1
-        traffic.bytesReceived &+= UInt64(datagram.count)
-        switch phase {
-        case .open: break
-        case .closing: return receiveWhileClosing(datagram.count, from: remote)
-        case .draining, .finished: return
+        traffic.datagramsReceived &+= UInt64(Self.datagrams(in: datagrams.count, of: segmentSize))
+        traffic.bytesReceived &+= UInt64(datagrams.count)
+        var offset = 0
+        while offset < datagrams.count {
+            let rest = UnsafeRawBufferPointer(rebasing: datagrams[offset...])
+            switch phase {
+            case .open: offset += read(rest, segmentSize: segmentSize, from: remote, to: local, ecn: ecn, now: now)
+            case .closing:
+                let count = min(segmentSize, rest.count)
+                receiveWhileClosing(count, from: remote)
+                offset += count
+            case .draining, .finished: return
+            }
         }
+    }
+
+    /// How many datagrams lie back to back in so many bytes. An empty datagram is one.
+    static func datagrams(in count: Int, of segmentSize: Int) -> Int {
+        count <= segmentSize ? 1 : (count + segmentSize - 1) / segmentSize
+    }
+
+    /// Has the library read datagrams until one calls for a look. Returns how many bytes they were, more than 0.
+    private func read(
+        _ datagrams: UnsafeRawBufferPointer,
+        segmentSize: Int,
+        from remote: NetworkAddress,
+        to local: NetworkAddress,
+        ecn: UInt8,
+        now: UInt64
+    ) -> Int {
         if remote != lastRemote { lastRemote = remote }
         let own = openLocals.isEmpty ? local : openLocals.first { $0.port == local.port } ?? local
         if own != lastLocal { lastLocal = own }
-        let status = withSocketAddresses { local, localLength, remote, remoteLength in
-            lp2p_conn_read(
+        let train = withSocketAddresses { local, localLength, remote, remoteLength in
+            lp2p_conn_read_train(
                 pointer,
                 local,
                 localLength,
                 remote,
                 remoteLength,
-                datagram.octets,
-                datagram.count,
+                datagrams.octets,
+                datagrams.count,
+                segmentSize,
                 ecn,
                 now
             )
         }
         if !heldByConnection.isEmpty, lp2p_conn_max_data_left(pointer) > 0 { releaseHeldStreams() }
-        if !stops.isEmpty { reportStops(wereRead: status == LP2P_OK) }
-        if status == LP2P_OK { notePath(arrivedAt: local) }
+        if !stops.isEmpty { reportStops(wereRead: train.status == LP2P_OK) }
+        if train.status == LP2P_OK { notePath(arrivedAt: local) }
+        if pings.hasPacketsOnTheirWay { reportPings() }
+        if needsKeepAlive { adaptKeepAlive() }
+        if isUnverified {
+            fail(LP2P_INTERNAL, now: now)
+        } else if train.status != LP2P_OK {
+            handleReadFailure(train.status, now: now)
+        } else if isConfirmed, session != nil {
+            releaseSession()
+        }
+        return train.length
+    }
+
+    private func reportPings() {
         for slot in pings.slotsInUse
         where lp2p_conn_watch_acked(pointer, Int32(LP2P_WATCH_PING) + Int32(slot)) != 0 {
             for id in pings.acknowledged(slot) { events.append(.pingAcknowledged(id)) }
         }
-        if needsKeepAlive { adaptKeepAlive() }
-        if isUnverified { return fail(LP2P_INTERNAL, now: now) }
-        if status != LP2P_OK { return handleReadFailure(status, now: now) }
-        if isConfirmed, session != nil { releaseSession() }
     }
 
     /// The shortest pause between two PINGs that keep a connection alive, whatever the peer asks for.

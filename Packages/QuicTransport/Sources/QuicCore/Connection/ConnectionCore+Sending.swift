@@ -77,14 +77,7 @@ extension ConnectionCore {
                     pathSize.probeSent(size: written.length, pulse, now: now)
                 }
             } else if written.other_path != 0 || written.ecn != batch.ecn {
-                let (remote, local) = lastWrittenPath()
-                let start = base + batch.count
-                stash = Stash(
-                    bytes: Array(UnsafeRawBufferPointer(start: start, count: written.length)),
-                    remote: remote,
-                    local: local,
-                    ecn: written.ecn
-                )
+                putAside(base + batch.count, count: written.length, ecn: written.ecn)
                 break
             }
             if pings.isDue(now: now), lp2p_conn_last_packet_number(pointer) > numberBefore {
@@ -97,12 +90,59 @@ extension ConnectionCore {
             segments += 1
             // A short packet ends the batch; so does a probe, which is larger than what follows.
             if written.length < batch.segmentSize || (segments == 1 && !isBulk(written.length, full: full)) { break }
+            let most = min(maxSegments - segments, (quantum - batch.count + batch.segmentSize - 1) / batch.segmentSize)
+            let train = writeTrain(behind: batch, in: buffer, most: most, now: now)
+            batch.count += train.length
+            segments += train.packets
+            if train.stray_length > 0 || train.length < train.packets * batch.segmentSize { break }
         }
         if let first = sendQueue.popFirst() { sendQueue.append(first) }
         guard batch.count > 0 else { return nil }
         lp2p_conn_burst_sent(pointer, now)
         countSent(batch)
         return batch
+    }
+
+    /// Keeps a packet that does not belong to the batch behind which it was written.
+    private func putAside(_ start: UnsafeMutableRawPointer, count: Int, ecn: UInt8) {
+        let (remote, local) = lastWrittenPath()
+        let bytes = Array(UnsafeRawBufferPointer(start: start, count: count))
+        stash = Stash(bytes: bytes, remote: remote, local: local, ecn: ecn)
+    }
+
+    /// Goes on with a batch for as long as one stream fills its packets: the whole train in one call.
+    private func writeTrain(
+        behind batch: SendBatch,
+        in buffer: UnsafeMutableRawBufferPointer,
+        most: Int,
+        now: UInt64
+    ) -> lp2p_train_written {
+        let most = min(most, (buffer.count - batch.count) / batch.segmentSize)
+        guard most > 0, outgoingDatagrams.isEmpty, !pings.isDue(now: now), let record = nextSender(),
+            let start = buffer.baseAddress.map({ $0 + batch.count })
+        else { return lp2p_train_written() }
+        let count = gather(record, limit: most * batch.segmentSize)
+        let train = lp2p_conn_write_train(
+            pointer,
+            start.assumingMemoryBound(to: UInt8.self),
+            batch.segmentSize,
+            most,
+            record.id.rawValue,
+            vectors,
+            count,
+            batch.ecn,
+            now
+        )
+        record.advance(by: train.accepted)
+        if train.stray_length > 0 { putAside(start + train.length, count: train.stray_length, ecn: train.stray_ecn) }
+        switch train.status {
+        // The next packet goes on with one that is open, and finds out again what flow control or the peer forbids.
+        case LP2P_OK, LP2P_WRITE_MORE, LP2P_STREAM_DATA_BLOCKED, LP2P_STREAM_SHUT_WRITE, LP2P_STREAM_NOT_FOUND,
+            LP2P_INVALID_STATE:
+            break
+        default: fail(train.status, now: now)
+        }
+        return train
     }
 
     /// Looks at the path, which may have shrunk.

@@ -46,8 +46,8 @@ extension ConnectionCore {
     public func stopReceiving(_ stream: StreamID, code: UInt64) {
         guard isOpen, let record = streams[stream] else { return }
         _ = lp2p_conn_stop_sending(pointer, stream.rawValue, code)
-        let undelivered = record.received.count
-        record.received = []
+        let undelivered = record.arrivals.pointee.count
+        _ = record.arrivals.pointee.drain()
         if undelivered > 0 { lp2p_conn_extend_window(pointer, UInt64(undelivered)) }
     }
 
@@ -87,21 +87,21 @@ extension ConnectionCore {
     }
 
     func markDirty(_ record: StreamRecord) {
-        guard !record.isDirty else { return }
-        record.isDirty = true
+        guard !record.arrivals.pointee.isDirty else { return }
+        record.arrivals.pointee.isDirty = true
         dirtyStreams.append(record)
     }
 
-    /// Turns what a stream has gathered into an event.
+    /// Turns what a stream has gathered into events.
     func flush(_ record: StreamRecord) {
-        guard record.isDirty else { return }
-        record.isDirty = false
-        guard !record.received.isEmpty || record.hasUnreportedEnd else { return }
-        record.receiveHint = record.received.count
-        let bytes = record.received
-        record.received = []
-        events.append(.streamData(record.id, bytes: bytes, isEnd: record.hasUnreportedEnd))
-        record.hasUnreportedEnd = false
+        guard record.arrivals.pointee.isDirty else { return }
+        record.arrivals.pointee.isDirty = false
+        let isEnd = record.arrivals.pointee.hasUnreportedEnd
+        record.arrivals.pointee.hasUnreportedEnd = false
+        let (full, last) = record.arrivals.pointee.drain()
+        for piece in full { events.append(.streamData(record.id, bytes: piece, isEnd: false)) }
+        // A full piece is never the last one: it was put aside because of what came behind it.
+        if !last.isEmpty || isEnd { events.append(.streamData(record.id, bytes: last, isEnd: isEnd)) }
     }
 
     func flushAcknowledged(_ record: StreamRecord) {

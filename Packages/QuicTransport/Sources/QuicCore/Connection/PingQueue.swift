@@ -28,6 +28,9 @@ struct PingQueue {
         return onTheirWay.contains { isLost($0, now: now) }
     }
 
+    /// Whether an acknowledgement may be under way.
+    var hasPacketsOnTheirWay: Bool { onTheirWay.contains { $0 != nil } }
+
     /// The slots of the packets on their way.
     var slotsInUse: [Int] { onTheirWay.indices.filter { onTheirWay[$0] != nil } }
 

@@ -9,18 +9,11 @@ final class StreamRecord {
 
     // MARK: receiving
 
-    /// Bytes that arrived since the last drain.
-    var received: [UInt8] = []
-    /// The end of the stream arrived and was not reported yet.
-    var hasUnreportedEnd = false
-    /// All bytes and the end arrived: a reset that comes after them has nothing to take back (RFC 9000 §3.2).
-    var isComplete = false
-    /// The record stands in the connection's list of streams with news.
-    var isDirty = false
+    /// What arrived since the last drain. It stands in memory of its own, which the record frees and nobody else knows: it
+    /// is touched for each packet, and a property of an object costs a look at a table of who else touches it.
+    let arrivals: UnsafeMutablePointer<StreamArrivals>
     /// Lets the window grow; `nil` where the library sees to it.
     var tuner: WindowTuner?
-    /// How much the last drain carried: what to reserve for the next one.
-    var receiveHint = 0
 
     // MARK: sending
 
@@ -49,6 +42,13 @@ final class StreamRecord {
     init(id: StreamID, tuner: WindowTuner? = nil) {
         self.id = id
         self.tuner = tuner
+        arrivals = .allocate(capacity: 1)
+        arrivals.initialize(to: StreamArrivals())
+    }
+
+    deinit {
+        arrivals.deinitialize(count: 1)
+        arrivals.deallocate()
     }
 
     var hasUnsentBytes: Bool { unsentIndex < segments.count }

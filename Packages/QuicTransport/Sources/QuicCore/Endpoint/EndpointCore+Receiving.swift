@@ -1,5 +1,11 @@
 internal import CNgtcp2Shims
 
+#if canImport(Glibc)
+internal import Glibc
+#elseif canImport(Musl)
+internal import Musl
+#endif
+
 extension EndpointCore {
     /// Routes one datagram and feeds it to its connection.
     ///
@@ -58,6 +64,52 @@ extension EndpointCore {
             return accept(datagram, from: remote, to: local, ecn: ecn, now: now)
         case .zeroRTT, .handshake, .retry, .versionNegotiation: return drop(.unrouted)
         }
+    }
+
+    /// Routes the first of some datagrams that came together, and those right behind it that go to the same connection.
+    ///
+    /// - Parameters:
+    ///   - datagrams: UDP payloads of one sender, back to back, at least one; read during the call only.
+    ///   - segmentSize: The bytes of each but the last, which may be shorter; more than 0.
+    ///   - remote: Where they came from.
+    ///   - local: Where they arrived.
+    ///   - ecn: The two ECN bits of the IP header.
+    ///   - mayOpen: As for a single one.
+    ///   - now: The time in nanoseconds.
+    /// - Returns: What became of them, and how many bytes they are.
+    public func receiveRun(
+        _ datagrams: UnsafeRawBufferPointer,
+        segmentSize: Int,
+        from remote: NetworkAddress,
+        to local: NetworkAddress,
+        ecn: UInt8,
+        mayOpen: Bool = true,
+        now: UInt64
+    ) -> (outcome: Outcome, length: Int) {
+        let first = UnsafeRawBufferPointer(rebasing: datagrams.prefix(segmentSize))
+        guard let byte = first.first, byte & 0x80 == 0, let core = shortHeaderOwner(first) else {
+            return (receive(first, from: remote, to: local, ecn: ecn, mayOpen: mayOpen, now: now), first.count)
+        }
+        let length = runLength(datagrams, segmentSize: segmentSize)
+        lastReceived = now
+        statistics.datagramsReceived &+= UInt64(ConnectionCore.datagrams(in: length, of: segmentSize))
+        statistics.bytesReceived &+= UInt64(length)
+        let run = UnsafeRawBufferPointer(rebasing: datagrams[..<length])
+        core.receive(run, segmentSize: segmentSize, from: remote, to: local, ecn: ecn, now: now)
+        return (.connection(core), length)
+    }
+
+    /// The bytes of the datagrams with short headers that bear the first one's connection ID, up to the first that does not.
+    private func runLength(_ datagrams: UnsafeRawBufferPointer, segmentSize: Int) -> Int {
+        let end = 1 + entropy.identifiers.length
+        guard let base = datagrams.baseAddress else { return 0 }
+        var offset = min(segmentSize, datagrams.count)
+        while offset + end < datagrams.count, datagrams[offset] & 0x80 == 0,
+            memcmp(base + offset + 1, base + 1, end - 1) == 0
+        {
+            offset += segmentSize
+        }
+        return min(offset, datagrams.count)
     }
 
     func drop(_ reason: DropReason) -> Outcome {

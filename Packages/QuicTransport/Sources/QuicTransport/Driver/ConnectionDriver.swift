@@ -63,6 +63,8 @@ final class ConnectionDriver {
     var isTouched = false
     private var timer: (due: UInt64, scheduled: Scheduled<Void>)?
     private var segments: [OutboundSegment] = []
+    /// Who waited for what has just arrived, until everything that came with it is delivered.
+    private var readers: InboundHalf<StreamMailbox.Reader>.Served = []
     private var isOver = false
     /// When the round-trip time is told again.
     private var roundTripTimeDue: UInt64 = 0
@@ -167,7 +169,7 @@ final class ConnectionDriver {
             case .streamOpened(let id): peerOpened(id)
             case .streamData(let id, let bytes, let isEnd):
                 if let mailbox = streams[id] {
-                    mailbox.deliver(bytes, fin: isEnd)
+                    mailbox.deliver(bytes, fin: isEnd, to: &readers)
                 } else {
                     core.consumed(bytes.count, on: id)
                 }
@@ -185,6 +187,9 @@ final class ConnectionDriver {
             case .terminated(let end): terminated(end)
             }
         }
+        guard !readers.isEmpty else { return }
+        for (reader, outcome) in readers { reader.resume(returning: outcome) }
+        readers.removeAll(keepingCapacity: true)
     }
 
     // MARK: the timer

@@ -186,16 +186,22 @@ final class EndpointDriver: UDPEndpointHandler {
     ) {
         let now = NIODeadline.now().uptimeNanoseconds
         let arrived = local ?? endpoint.localAddress
-        var offset = 0
-        while offset < datagrams.count {
-            let end = min(offset + segmentSize, datagrams.count)
-            let datagram = UnsafeRawBufferPointer(rebasing: datagrams[offset..<end])
-            offset = end
-            // Strangers have no business on the socket that one connection has moved to.
-            let mayOpen = endpoint === socket
-            let outcome = core.receive(datagram, from: remote, to: arrived, ecn: ecn, mayOpen: mayOpen, now: now)
+        var rest = datagrams
+        while !rest.isEmpty {
+            let (outcome, length) = core.receiveRun(
+                rest,
+                segmentSize: segmentSize,
+                from: remote,
+                to: arrived,
+                ecn: ecn,
+                // Strangers have no business on the socket that one connection has moved to.
+                mayOpen: endpoint === socket,
+                now: now
+            )
+            let run = UnsafeRawBufferPointer(rebasing: rest[..<length])
+            rest = UnsafeRawBufferPointer(rebasing: rest[length...])
             if case .elsewhere(let owner) = outcome {
-                let isTaken = inboxes[Int(owner)].deposit(datagram, from: remote, to: arrived, ecn: ecn)
+                let isTaken = inboxes[Int(owner)].deposit(run, from: remote, to: arrived, ecn: ecn)
                 if isTaken { passing.passedOn += 1 } else { passing.lost += 1 }
             } else {
                 act(on: outcome, from: remote, to: arrived, through: endpoint)

@@ -4,11 +4,14 @@ import Synchronization
 /// The event loop's side of a stream: what arrived, what was sent, and how it ended.
 extension StreamMailbox {
     /// Bytes arrived in order, and with `fin` the end of the stream. The array is kept, not copied.
-    func deliver(_ chunk: consuming [UInt8], fin: Bool) {
+    ///
+    /// - Parameter readers: Gets those appended that have their bytes now. The caller has to resume each, best when
+    ///   everything is delivered: one that is resumed before finds the rest only after another wait.
+    func deliver(_ chunk: consuming [UInt8], fin: Bool, to readers: inout InboundHalf<Reader>.Served) {
         let chunk = chunk
-        perform { state, actions in
+        perform { state, _ in
             if state.times.firstReceived == 0, !chunk.isEmpty { state.times.firstReceived = clock() }
-            actions.reads = state.inbound.deliver(chunk, fin: fin)
+            readers += state.inbound.deliver(chunk, fin: fin)
         }
     }
 

@@ -7,7 +7,7 @@ import Synchronization
 /// ``reset(code:)``. They never wait for the loop's thread: what they want is left here, and the loop is woken when it
 /// had nothing to do here before, at most once until it comes.
 ///
-/// The loop calls ``deliver(_:fin:)`` (once per read batch and stream), ``peerReset(code:)``, ``peerStopped(code:)``,
+/// The loop calls ``deliver(_:fin:to:)`` (for what a read batch brought), ``peerReset(code:)``, ``peerStopped(code:)``,
 /// ``freed(bytes:)``, ``streamClosed()`` and ``connectionFailed(_:)``, and after a wake ``takeOutbound(into:)``.
 ///
 /// Under the lock only the two state machines run. Continuations are resumed and the loop is woken after it is released.
