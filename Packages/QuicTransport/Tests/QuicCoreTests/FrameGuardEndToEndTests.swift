@@ -124,6 +124,7 @@ import Testing
             ("type that is not in its shortest form", .server, varint(1, length: 2), .protocolViolation),
             ("ACK of a packet that was not sent", .client, [2] + varint(1 << 40) + [0, 0, 0], .protocolViolation),
             ("RETIRE_CONNECTION_ID never issued", .client, [0x19] + varint(1 << 40), .protocolViolation),
+            ("NEW_CONNECTION_ID above the limit", .client, newConnectionID(200), .connectionIDLimitError),
             ("STREAM of the other side", .server, [0x0a, 1, 1, 1], .streamStateError),
             ("STREAM of one direction, for which there is no credit", .server, [0x0a, 2, 1, 1], .streamLimitError),
             ("STREAM above the number allowed", .server, [0x0a] + varint(4 * 5000) + [1, 1], .streamLimitError),
