@@ -270,7 +270,7 @@ import Musl
             }
         }
         close(probe)
-        try await QuicPair.with(client: configuration { $0.timeouts.dial = .seconds(2) }) { pair in
+        try await QuicPair.with(client: configuration { $0.timeouts.dial = .milliseconds(300) }) { pair in
             let stream = try await pair.dialed.openQuicStream()
             try await stream.write([1])
             let other = try await pair.accepted.acceptQuicStream()
@@ -287,8 +287,9 @@ import Musl
             try await stream.write([2])
             #expect(try await other.read(upTo: 1) == [1])
             #expect(try await other.read() == [2])
-            let again = try await pair.client.dialQuic(pair.listener.addresses[0])
-            #expect(again.localAddress == pair.dialed.localAddress)
+            var again: QuicConnection?
+            while again == nil { again = try? await pair.client.dialQuic(pair.listener.addresses[0]) }
+            #expect(again?.localAddress == pair.dialed.localAddress)
         }
     }
 }
