@@ -16,8 +16,8 @@ import Testing
         var testDescription: String { "\(client) to \(server), \(cipher), version \(version)" }
     }
 
-    /// Version 2 in the form that the installed library has: 0.12.1 has its draft.
-    private static let versions = [QuicVersion.v1] + [.v2, QuicVersion(rawValue: 0x709a_50c4)].filter(\.isInstalled)
+    /// ngtcp2 0.12.1 has only a draft of version 2.
+    private static let versions = [QuicVersion.v1, .v2].filter(\.isInstalled)
 
     private static let pairings: [Pairing] = [.gnutls, .automatic].flatMap { client in
         [Protection.gnutls, .automatic].flatMap { server in
