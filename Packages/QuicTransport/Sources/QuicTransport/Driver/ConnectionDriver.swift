@@ -124,6 +124,11 @@ final class ConnectionDriver {
     private func takeOrders() {
         for (id, mailbox) in wakes.take() {
             let orders = mailbox.takeOutbound(into: &segments)
+            // After early data was refused its streams' numbers are those of others, which these orders do not concern.
+            if let owner = streams[id], owner !== mailbox {
+                segments.removeAll(keepingCapacity: true)
+                continue
+            }
             if !segments.isEmpty || orders.isEnd {
                 core.send(
                     segments.lazy.map(\.sendSegment),
