@@ -72,7 +72,8 @@ public final class BasicHost: Sendable {
     ///   - identity: The host's key. The transports must have been made with the same.
     ///   - transports: How to reach others. The host closes them when it is closed.
     ///   - configuration: See ``HostConfiguration``.
-    ///   - logger: Where to log; metadata names the peer.
+    ///   - logger: Where to log; metadata names the peer. Its handler is called on the transport's event loop too: it must not
+    ///     block.
     /// - Throws: ``HostError/Code/invalidConfiguration``.
     public init(
         identity: PrivateKey,
@@ -304,7 +305,7 @@ public final class BasicHost: Sendable {
     ///
     /// - Parameters:
     ///   - name: The name to tell others.
-    ///   - matches: Whether a name belongs to the family; see ``ProtocolMatch``.
+    ///   - matches: Whether a name belongs to the family; see ``ProtocolMatch``. Never called where the connection is driven.
     ///   - handler: What to do with a stream.
     public func handle(
         _ name: String,
@@ -349,7 +350,7 @@ public final class BasicHost: Sendable {
 ///   - transports: How to reach others.
 ///   - listen: What to listen on before `body` starts.
 ///   - configuration: See ``HostConfiguration``.
-///   - logger: Where to log.
+///   - logger: Where to log. Its handler is called on the transport's event loop too: it must not block.
 ///   - isolation: Where `body` runs; the caller's, unless told otherwise.
 ///   - body: What to do with the host. When it returns or throws, the host is closed.
 /// - Throws: What `body` throws; ``HostError`` or the transport's error when listening fails.

@@ -135,7 +135,8 @@ public struct HostConfiguration: Sendable {
     /// Looks up the names in `/dns…` addresses that are dialled. The host does so, not the transport, so that its gater, its
     /// back-off and its ranking see what the names stand for.
     public var resolver: any NameResolver = SystemNameResolver()
-    /// Where the host's metrics go; that of `MetricsSystem` if `nil`. See "Watching a node".
+    /// Where the host's metrics go; that of `MetricsSystem` if `nil`. See "Watching a node". Its handlers must not
+    /// block.
     public var metricsFactory: (any MetricsFactory)?
     /// What measures every time above. Tests hand in a clock of their own.
     public var clock: any Clock<Duration> = ContinuousClock()

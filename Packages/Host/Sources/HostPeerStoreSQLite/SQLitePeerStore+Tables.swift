@@ -93,7 +93,7 @@ extension SQLitePeerStore {
             }
             // Both are 0 or more, so that the difference is a number.
             let age = Duration.seconds(max(0, max(0, now) - max(0, seen)))
-            peers.append(StoredPeer(peer: peer, addresses: [], isAdded: added == 1, age: age))
+            peers.append(StoredPeer(peer: peer, addresses: [], addedAddresses: [], isAdded: added == 1, age: age))
         }
         for index in peers.indices {
             let rows = try Row.fetchCursor(
@@ -109,7 +109,7 @@ extension SQLitePeerStore {
                     skipped += 1
                     continue
                 }
-                if added == 1 { peers[index].addedAddresses.insert(address) }
+                if added == 1 { peers[index].addedAddresses?.insert(address) }
                 peers[index].addresses.append(address)
             }
         }
@@ -127,9 +127,10 @@ extension SQLitePeerStore {
             arguments: [id, stored.isAdded ? 1 : 0, seen]
         )
         for (position, address) in stored.addresses.enumerated() {
+            let isAdded = stored.addedAddresses?.contains(address) ?? stored.isAdded
             try database.execute(
                 sql: "INSERT INTO address (peer, position, address, added) VALUES (?, ?, ?, ?)",
-                arguments: [id, position, Data(address.bytes), stored.addedAddresses.contains(address) ? 1 : 0]
+                arguments: [id, position, Data(address.bytes), isAdded ? 1 : 0]
             )
         }
     }

@@ -110,6 +110,28 @@ import Testing
         }
     }
 
+    @Test(arguments: TestNetwork.allCases)
+    func aShortHeadStartIsNoLongerThanConfigured(_ network: TestNetwork) async throws {
+        let addresses: [Multiaddr] = ["/ip4/10.0.0.1/udp/1/quic-v1", "/ip4/10.0.0.2/udp/1/quic-v1"]
+        let real: (inout HostConfiguration) -> Void = { configuration in
+            configuration.clock = ContinuousClock()
+            configuration.connections.privateDialStagger = .milliseconds(20)
+        }
+        // A busy machine may be late any time; but not always.
+        var shortest = Duration.seconds(1)
+        while shortest >= .milliseconds(30) {
+            try await withStuckHost(on: network, real) { host, transport, _ in
+                let dial = Task { await code { try await host.connect(to: stranger, addresses: addresses) } }
+                await transport.waitFor(2)
+                dial.cancel()
+                #expect(await dial.value == .cancelled)
+                let times = transport.state.withLock { $0.times }
+                try #require(times.count == 2)
+                shortest = min(shortest, times[0].duration(to: times[1]))
+            }
+        }
+    }
+
     @Test(arguments: TestNetwork.allCases) func closingTheHostEndsItsDials(_ network: TestNetwork) async throws {
         try await withStuckHost(on: network) { host, transport, _ in
             let dial = Task { await code { try await host.connect(to: "/ip4/192.0.2.1/udp/1/quic-v1") } }

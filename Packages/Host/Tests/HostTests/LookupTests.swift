@@ -166,6 +166,44 @@ final class TableResolver: NameResolver {
     }
 
     @Test(arguments: TestNetwork.allCases)
+    func aNameThatOnlyThePeerToldLeadsToTheInternetOnly(_ network: TestNetwork) async throws {
+        let key = PrivateKey.ed25519()
+        let names: [Multiaddr] = ["/dns4/near.test/udp/1/quic-v1", "/dnsaddr/near.test"]
+        let (near, machine): (Multiaddr, Multiaddr) = ("/ip4/10.0.0.5/udp/1/quic-v1", "/ip4/169.254.1.1/udp/1/quic-v1")
+        let far: Multiaddr = "/ip4/192.0.2.7/udp/1/quic-v1"
+        let table = [
+            "near.test": ["10.0.0.5", "224.0.0.1", "192.0.2.7"],
+            "_dnsaddr.near.test": [near, machine, far].map { "dnsaddr=\($0)/p2p/\(key.peerID)" },
+        ]
+        let dials: Set<Multiaddr> = [near, machine, far, "/ip4/224.0.0.1/udp/1/quic-v1"]
+        for name in names {
+            for isNamedBefore in [false, true] {
+                try await withHost(table, on: network, failing: dials) { host, transport, clock, _ in
+                    let told = IdentifyUpdate(
+                        peer: key.peerID,
+                        publicKey: key.publicKey,
+                        protocolVersion: "",
+                        agentVersion: "",
+                        protocols: [],
+                        listenAddresses: [name]
+                    )
+                    if isNamedBefore {
+                        // Whom a caller named may be where the caller likes, also when the peer says so too.
+                        #expect(await code { try await host.connect(to: key.peerID, addresses: [name]) } == .dialFailed)
+                        #expect(transport.dials.contains(near))
+                        clock.advance(by: .seconds(3600))
+                    }
+                    let before = transport.dials.count
+                    host.peerStore.record(told, seenAt: "/ip4/203.0.113.7/udp/1/quic-v1")
+                    #expect(await code { try await host.connect(to: key.peerID) } == .dialFailed)
+                    let after = transport.dials.dropFirst(before)
+                    #expect(isNamedBefore ? after.contains(near) : after == [far])
+                }
+            }
+        }
+    }
+
+    @Test(arguments: TestNetwork.allCases)
     func whatFailedRestsAlsoUnderItsName(_ network: TestNetwork) async throws {
         let address: Multiaddr = "/ip4/192.0.2.1/udp/1/quic-v1"
         let table = ["peer.test": ["192.0.2.1"]]

@@ -15,6 +15,8 @@ import Synchronization
 final class StuckTransport: Transport {
     struct State {
         var dials: [Multiaddr] = []
+        /// When each of them began.
+        var times: [ContinuousClock.Instant] = []
         var cancelled = 0
         var waiters: [(count: Int, continuation: CheckedContinuation<Void, Never>)] = []
     }
@@ -45,7 +47,10 @@ final class StuckTransport: Transport {
     func close() async { await base.close() }
 
     func dial(_ address: Multiaddr) async throws -> any MuxedConnection {
-        change { $0.dials.append(address.withoutPeerID) }
+        change { state in
+            state.dials.append(address.withoutPeerID)
+            state.times.append(.now)
+        }
         let peer = address.peerID ?? PrivateKey.ed25519().peerID
         if failing.contains(address.withoutPeerID) { return try await base.dial(failure.withPeerID(peer)) }
         defer { change { $0.cancelled += 1 } }

@@ -13,7 +13,8 @@ private enum DeadlineOutcome<Result: Sendable>: Sendable {
 /// the same, its result is returned: nothing it made is lost.
 ///
 /// - Parameters:
-///   - duration: How long the operation may take.
+///   - duration: How long the operation may take. On the `ContinuousClock` the deadline comes up to 32 ms late, never early:
+///     what has to be more exact sleeps by itself.
 ///   - clock: What measures the time. Tests hand in a clock of their own.
 ///   - operation: What is to be done.
 /// - Throws: What the operation throws, or ``NetStreamError`` of code ``NetStreamError/Code/timeout``.
@@ -47,10 +48,10 @@ public func withDeadline<Result: Sendable>(
 /// ``withDeadline(_:clock:operation:)``, for what ends by itself once something is done to it, as a stream's reading ends when
 /// the stream is reset.
 ///
-/// If the operation succeeds all the same, its result is returned.
+/// Once the time is over the operation has failed, even if it still succeeds: what it used is broken off, or is about to be.
 ///
 /// - Parameters:
-///   - duration: How long the operation may take.
+///   - duration: How long the operation may take. On the `ContinuousClock` the deadline comes up to 32 ms late, never early.
 ///   - clock: What measures the time. Tests hand in a clock of their own.
 ///   - isolation: Where the operation runs; the caller's, unless told otherwise.
 ///   - breakOff: Called when the time is over, from any task, at most once. It must make the operation end.
@@ -64,14 +65,16 @@ public func withDeadline<Result>(
     operation: () async throws -> Result
 ) async throws -> Result {
     let deadline = Deadline(duration, clock: clock, breakOff)
+    let result: Result
     do {
-        let result = try await operation()
-        deadline.cancel()
-        return result
+        result = try await operation()
     } catch {
         guard !deadline.cancel() else { throw error }
         throw NetStreamError.gaveUp(after: duration, error)
     }
+    // The action may still be about to run: the caller must not go on with what it breaks off.
+    guard deadline.cancel() else { throw NetStreamError.gaveUp(after: duration) }
+    return result
 }
 
 /// A deadline that does something when it comes.
@@ -105,7 +108,6 @@ private struct Deadline {
     }
 
     /// Calls it off. `false` when it has come.
-    @discardableResult
     func cancel() -> Bool {
         switch timer {
         case .ticket(let ticket): return DeadlineTimers.shared.cancel(ticket)
@@ -161,7 +163,7 @@ private func withDeadline<Result: Sendable>(
 }
 
 extension NetStreamError {
-    fileprivate static func gaveUp(after duration: Duration, _ cause: any Error) -> NetStreamError {
+    fileprivate static func gaveUp(after duration: Duration, _ cause: (any Error)? = nil) -> NetStreamError {
         NetStreamError(
             .timeout,
             "gave up after \(duration): the other side did not answer in time",

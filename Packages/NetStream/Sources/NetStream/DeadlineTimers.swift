@@ -31,7 +31,7 @@ final class DeadlineTimers: Sendable {
     private let start = ContinuousClock.now
     private let state = Mutex(State())
 
-    /// Runs `action` once after `duration`, in a task of nobody's, unless it is called off before.
+    /// Runs `action` once after `duration`, in a task of nobody's, unless it is called off before. None waits for another.
     func schedule(after duration: Duration, _ action: @escaping @Sendable () -> Void) -> Ticket {
         let tick = Self.ticks(in: start.duration(to: .now)) + Self.ticks(in: duration) + 2
         let (ticket, wakes) = state.withLock { state -> (Ticket, Int64?) in
@@ -94,6 +94,11 @@ final class DeadlineTimers: Sendable {
             return (due, state.ticks.keys.min().flatMap { Self.sleeper(for: $0, in: &state) })
         }
         if let wakes { sleep(until: wakes) }
-        for action in due { action() }
+        guard due.count > 1 else {
+            due.first?()
+            return
+        }
+        // One that is slow holds none of the others up.
+        for action in due { Task.detached { action() } }
     }
 }

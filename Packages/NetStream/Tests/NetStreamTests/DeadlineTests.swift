@@ -1,8 +1,22 @@
-import NetStream
 import NetStreamTesting
 import Testing
 
-@Suite struct DeadlineTests {
+@testable import NetStream
+
+/// Ends a stream when the last one lets go of it.
+private final class Held: Sendable {
+    private let release: AsyncStream<Void>.Continuation
+
+    init(_ release: AsyncStream<Void>.Continuation) {
+        self.release = release
+    }
+
+    deinit { release.finish() }
+
+    func touch() {}
+}
+
+@Suite(.timeLimit(.minutes(1))) struct DeadlineTests {
     @Test func aFastOperationGivesItsResult() async throws {
         #expect(try await withDeadline(.seconds(1), clock: ManualClock()) { 7 } == 7)
     }
@@ -64,12 +78,32 @@ import Testing
         #expect(try await near.read() == [1])
     }
 
-    @Test func whatNeedsNotWaitIsDoneAtOnceAndLeavesNoDeadline() async throws {
-        for _ in 0..<100 {
+    @Test func whatIsOverLeavesNoDeadline() async throws {
+        // Other tests have a few deadlines of their own.
+        let before = DeadlineTimers.shared.count
+        for _ in 0..<500 {
             #expect(try await withDeadline(.seconds(100_000)) { 7 } == 7)
             struct Broken: Error {}
             await #expect(throws: Broken.self) { try await withDeadline(.seconds(100_000)) { throw Broken() } }
         }
+        #expect(DeadlineTimers.shared.count < before + 500)
+    }
+
+    @Test(arguments: [true, false]) func whatSucceedsAfterItsTimeHasFailed(onManualClock: Bool) async throws {
+        let clock = ManualClock()
+        let (broken, breakOff) = AsyncStream<Void>.makeStream()
+        async let result = code {
+            let clock: any Clock<Duration> = onManualClock ? clock : ContinuousClock()
+            try await withDeadline(.milliseconds(20), clock: clock, breakingOff: { breakOff.finish() }) {
+                for await _ in broken {}
+            }
+        }
+        if onManualClock {
+            await clock.waitForSleepers()
+            clock.advance(by: .milliseconds(20))
+        }
+        // What it used is broken off: its caller must not take that for a success.
+        #expect(await result == .timeout)
     }
 
     @Test func anOperationOfACancelledTaskSeesThatItIsCancelled() async throws {
@@ -98,17 +132,34 @@ import Testing
     }
 
     @Test(arguments: [true, false]) func whatIsInTimeIsNotBrokenOff(onManualClock: Bool) async throws {
-        let clock: any Clock<Duration> = onManualClock ? ManualClock() : ContinuousClock()
+        let manual = ManualClock()
+        let clock: any Clock<Duration> = onManualClock ? manual : ContinuousClock()
         let (near, far) = try await MemoryPair().openStream()
-        try await far.write([1])
-        let bytes = try await withDeadline(.seconds(60), clock: clock, breakingOff: { near.reset() }) {
-            try await near.read()
-        }
-        #expect(bytes == [1])
         struct Broken: Error {}
-        await #expect(throws: Broken.self) {
-            try await withDeadline(.seconds(60), clock: clock, breakingOff: { near.reset() }) { throw Broken() }
+        for succeeds in [true, false] {
+            let (held, release) = AsyncStream<Void>.makeStream()
+            try await far.write([1])
+            do {
+                let bytes = try await withDeadline(
+                    .seconds(600),
+                    clock: clock,
+                    breakingOff: { [held = Held(release)] in
+                        held.touch()
+                        near.reset()
+                    },
+                    operation: {
+                        guard succeeds else { throw Broken() }
+                        return try await near.read()
+                    }
+                )
+                #expect(bytes == [1])
+            } catch is Broken {
+                #expect(!succeeds)
+            }
+            // Nobody has the action any more, be it that it ran or that it was called off.
+            manual.advance(by: .seconds(601))
+            for await _ in held {}
+            #expect(near.state == .open)
         }
-        #expect(near.state == .open)
     }
 }

@@ -3,7 +3,7 @@ import Testing
 
 @testable import NetStream
 
-@Suite struct DeadlineTimersTests {
+@Suite(.timeLimit(.minutes(1))) struct DeadlineTimersTests {
     @Test func everyDeadlineComesAndNoneEarly() async {
         let timers = DeadlineTimers()
         let start = ContinuousClock.now
@@ -38,8 +38,28 @@ import Testing
         await withCheckedContinuation { continuation in
             _ = timers.schedule(after: .milliseconds(50)) { continuation.resume() }
         }
+        // It does not wait for those before it to be through.
+        while came.load(ordering: .relaxed) < 1000 - calledOff { await Task.yield() }
         #expect(came.load(ordering: .relaxed) == 1000 - calledOff)
         #expect(timers.count == 0)
+    }
+
+    @Test func eachActionHasATaskOfItsOwn() async {
+        let timers = DeadlineTimers()
+        let (came, sink) = AsyncStream<Bool>.makeStream()
+        for _ in 0..<100 {
+            _ = timers.schedule(after: .zero) {
+                sink.yield(Task.isCancelled)
+                // Whoever came later in the same task would see this.
+                withUnsafeCurrentTask { $0?.cancel() }
+            }
+        }
+        var arrived = 0
+        for await isOfAnother in came {
+            #expect(!isOfAnother)
+            arrived += 1
+            if arrived == 100 { break }
+        }
     }
 
     @Test func timesWithoutEndAndBelowZeroAreTaken() async {

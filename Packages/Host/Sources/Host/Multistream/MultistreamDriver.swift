@@ -35,15 +35,17 @@ enum MultistreamDriver {
 
     /// Answers proposals on a stream that the peer opened.
     ///
+    /// - Parameters:
+    ///   - stream: The stream.
+    ///   - current: What this host speaks at the moment.
     /// - Returns: The name that was agreed on, or `nil` when the peer ended the stream without one.
-    static func answer(
-        on stream: NetStream,
-        accepts: ([UInt8]) -> Bool,
-        names: () -> [[UInt8]]
-    ) async throws -> [UInt8]? {
+    static func answer(on stream: NetStream, current: () -> HandlerRegistry) async throws -> [UInt8]? {
         var listener = MultistreamListener()
         while let bytes = try await stream.read(upTo: chunk) {
-            let output = try listener.receive(bytes, accepts: accepts, names: names)
+            let handlers = current()
+            let output = try await handlers.awayFromTransport { () throws(HostError) in
+                try listener.receive(bytes, accepts: { handlers.handler(for: $0) != nil }, names: { handlers.names })
+            }
             if let agreed = output.agreed {
                 try stream.unread(agreed.rest)
                 do {

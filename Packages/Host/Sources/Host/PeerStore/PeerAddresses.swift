@@ -16,8 +16,11 @@ struct PeerAddresses: Sendable {
     /// Those that the peer tells.
     private var told: [Multiaddr] = []
 
-    /// All of them: those of the program last, and of each kind the newest last.
+    /// All of them: those of the program last, and of each kind the newest last; of what the peer tells at once, the first.
     var all: [Multiaddr] { told + met + added }
+
+    /// Those for which somebody else than the peer itself vouches.
+    var vouched: [Multiaddr] { met + added }
 
     var isEmpty: Bool { told.isEmpty && met.isEmpty && added.isEmpty }
 
@@ -44,11 +47,7 @@ struct PeerAddresses: Sendable {
 
     /// Of too many the first count: a peer names them in its own order.
     mutating func tell(_ addresses: [Multiaddr]) {
-        for address in addresses.prefix(Self.limit) where !added.contains(address) && !met.contains(address) {
-            remove(address)
-            told.append(address)
-        }
-        cut()
+        takeTold(addresses.prefix(Self.limit).reversed())
     }
 
     /// Takes in what an earlier run of the program knew, as older than everything of this run. Who vouched for those that
@@ -56,11 +55,20 @@ struct PeerAddresses: Sendable {
     mutating func restore(added former: [Multiaddr], others: [Multiaddr]) {
         let (newerAdded, newerMet, newerTold) = (added, met, told)
         (added, met, told) = ([], [], [])
-        tell(others)
-        tell(newerTold)
+        takeTold(others)
+        takeTold(newerTold)
         meet(newerMet)
         add(former)
         add(newerAdded)
+    }
+
+    /// - Parameter addresses: The best of them last.
+    private mutating func takeTold(_ addresses: [Multiaddr]) {
+        for address in addresses where !added.contains(address) && !met.contains(address) {
+            remove(address)
+            told.append(address)
+        }
+        cut()
     }
 
     private mutating func remove(_ address: Multiaddr) {

@@ -7,8 +7,9 @@ public struct StoredPeer: Sendable, Hashable {
     public var peer: PeerID
     /// Where it was or may be reached, without `/p2p`; those that the program added last, and otherwise the newest.
     public var addresses: [Multiaddr]
-    /// Which of the addresses the program added: nothing that the peer tells takes their place.
-    public var addedAddresses: Set<Multiaddr>
+    /// Which of the addresses the program added: nothing that the peer tells takes their place. `nil` where that was not kept:
+    /// then all of them if ``isAdded``, else none.
+    public var addedAddresses: Set<Multiaddr>?
     /// The program named it: it is kept until the program removes it.
     public var isAdded: Bool
     /// How long ago it was last met with; zero while it is connected.
@@ -20,7 +21,7 @@ public struct StoredPeer: Sendable, Hashable {
     public init(
         peer: PeerID,
         addresses: [Multiaddr],
-        addedAddresses: Set<Multiaddr> = [],
+        addedAddresses: Set<Multiaddr>? = nil,
         isAdded: Bool,
         age: Duration,
         revision: UInt64 = 0

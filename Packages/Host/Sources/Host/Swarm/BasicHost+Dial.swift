@@ -84,6 +84,7 @@ extension BasicHost {
             named: addresses.map { $0.withPeerID(peer) },
             stored: ready,
             added: Set(peerStore.addedAddresses(of: peer)),
+            vouched: Set(peerStore.vouchedAddresses(of: peer)),
             peer: peer
         )
     }

@@ -226,11 +226,7 @@ extension BasicHost {
                 } catch { break accepting }
                 do {
                     let stream = try await connection.muxed.acceptStream()
-                    // The program's predicates stay away from there.
-                    let asksProgram = state.withLock { $0.handlers.hasPredicates }
-                    group.addTask(executorPreference: asksProgram ? globalConcurrentExecutor : nil) {
-                        await self.serve(stream, of: connection)
-                    }
+                    group.addTask { await self.serve(stream, of: connection) }
                 } catch {
                     connection.inboundNegotiations.release()
                     // A transport may end a long wait; but an idle connection's end is a timeout too.
@@ -266,11 +262,7 @@ extension BasicHost {
                 clock: configuration.clock,
                 breakingOff: { stream.reset(code: .protocolNegotiationFailed) }
             ) {
-                try await MultistreamDriver.answer(
-                    on: stream,
-                    accepts: { self.handler(for: $0) != nil },
-                    names: { self.state.withLock { $0.handlers.names } }
-                )
+                try await MultistreamDriver.answer(on: stream) { self.state.withLock { $0.handlers } }
             }
         } catch {
             metrics.negotiationFailed(.inbound, error)
@@ -278,7 +270,7 @@ extension BasicHost {
             logger.debug("a negotiation failed", metadata: ["peer": "\(connection.peer)", "error": "\(error)"])
             return
         }
-        guard let name, let match = handler(for: name) else {
+        guard let name, let match = await handler(for: name) else {
             // The peer asked, did not like the answers and went away; or the handler was removed just now.
             do { try await stream.close() } catch { stream.reset(code: .protocolNegotiationFailed) }
             return
@@ -323,8 +315,9 @@ extension BasicHost {
     }
 
     /// The handler for a name. The registry is asked outside the lock: predicates are the user's code.
-    private func handler(for name: [UInt8]) -> HandlerRegistry.Match? {
-        state.withLock { $0.handlers }.handler(for: name)
+    private func handler(for name: [UInt8]) async -> HandlerRegistry.Match? {
+        let handlers = state.withLock { $0.handlers }
+        return await handlers.awayFromTransport { handlers.handler(for: name) }
     }
 
     private func run(_ handler: StreamHandler, on stream: NetStream) async {

@@ -25,8 +25,19 @@ extension BasicHost {
         var problem = HostError(.noTransport, "\(address) stands for no address that a transport here dials")
         let settings = configuration.connections
         let own = ownAddresses
+        // A name that only the peer told leads nowhere that the peer could not have told outright.
+        let isVouchedFor = targets.named.contains(address) || targets.vouched.contains(address.withoutPeerID)
+        let least = isVouchedFor ? nil : AddressScope(address)
         var found: [Multiaddr] = []
         for one in all where transports.contains(where: { $0.canDial(one) }) {
+            if let least, AddressScope(one).map({ $0 < least }) ?? true {
+                problem = HostError(
+                    .dialFailed,
+                    "\(address), which only the peer told, stands for \(one), which is nearer than it says; "
+                        + "name it to dial it all the same"
+                )
+                continue
+            }
             // A name may say who is there; whom the caller named counts for more.
             if let named = one.peerID, let peer = targets.peer, named != peer { continue }
             guard one.peerID != peerID, !own.contains(one.withoutPeerID) else {

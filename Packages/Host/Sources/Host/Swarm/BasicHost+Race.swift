@@ -13,6 +13,8 @@ struct DialTargets: Sendable {
     var stored: [Multiaddr] = []
     /// Those, without `/p2p`, that the program put into the peer store: dialled before what the peer told.
     var added: Set<Multiaddr> = []
+    /// Those, without `/p2p`, for which somebody else than the peer vouches: their names may lead anywhere.
+    var vouched: Set<Multiaddr> = []
     /// Who should be there, if that is known.
     var peer: PeerID?
 
@@ -194,7 +196,7 @@ extension BasicHost {
                 _ = newTimer.join()
                 timer = newTimer
                 group.addTask {
-                    if pause > .zero { try? await withDeadline(pause, clock: clock) { try await newTimer.wait() } }
+                    if pause > .zero { await Self.wait(for: newTimer, atMost: pause, clock: clock) }
                     return .timeForNext(after: number)
                 }
             }
@@ -250,6 +252,16 @@ extension BasicHost {
                 }
             }
             return (winner, lastError)
+        }
+    }
+
+    /// Waits on a timer of the clock itself: head starts are about as short as the process's deadlines are coarse.
+    private static func wait(for timer: SharedResult<Void>, atMost pause: Duration, clock: any Clock<Duration>) async {
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { try? await clock.sleep(for: pause) }
+            group.addTask { try? await timer.wait() }
+            await group.next()
+            group.cancelAll()
         }
     }
 

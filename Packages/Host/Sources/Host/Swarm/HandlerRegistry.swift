@@ -48,8 +48,11 @@ struct HandlerRegistry: Sendable {
         predicates.removeAll { $0.name == name }
     }
 
-    /// Whether asking for a handler may run code of the program.
-    var hasPredicates: Bool { !predicates.isEmpty }
+    /// Asks for handlers where the program's predicates may run: not on the transport's event loop, which they would hold up.
+    func awayFromTransport<Result, Failure>(_ ask: () throws(Failure) -> Result) async throws(Failure) -> Result {
+        guard !predicates.isEmpty else { return try ask() }
+        return try await withTaskExecutorPreference(globalConcurrentExecutor) { () async throws(Failure) in try ask() }
+    }
 
     /// The handler for a name: of exactly that name, else the first whose predicate matches.
     func handler(for name: [UInt8]) -> Match? {

@@ -136,6 +136,11 @@ public final class PeerStore: Sendable {
         state.withLock { $0.entries[peer]?.known.added ?? [] }
     }
 
+    /// The addresses of a peer for which somebody else than the peer vouches: the program, or a caller who named them.
+    func vouchedAddresses(of peer: PeerID) -> [Multiaddr] {
+        state.withLock { $0.entries[peer]?.known.vouched ?? [] }
+    }
+
     /// Remembers addresses of a peer, and keeps the peer until ``remove(_:)``. Addresses that name another peer are
     /// ignored.
     public func add(_ addresses: [Multiaddr], for peer: PeerID) {
@@ -194,8 +199,9 @@ public final class PeerStore: Sendable {
         for stored in ordered where stored.isAdded || stored.age <= lifetime {
             change(stored.peer) { entry in
                 let isKnown = !entry.known.isEmpty
+                let added = stored.addresses.filter { stored.addedAddresses?.contains($0) ?? stored.isAdded }
                 entry.known.restore(
-                    added: Self.bare(stored.addresses.filter(stored.addedAddresses.contains), of: stored.peer),
+                    added: Self.bare(added, of: stored.peer),
                     others: Self.bare(stored.addresses, of: stored.peer)
                 )
                 entry.isAdded = entry.isAdded || stored.isAdded
