@@ -36,6 +36,7 @@ public final class QuicTransport: Transport {
     ///   - tls: The settings of the certificate and the key log. Its ALPN and whether there are session tickets and early data
     ///     are replaced by what the configuration says.
     ///   - eventLoopGroup: The event loops of SwiftNIO's POSIX kind to run on. Each socket stays on one of them.
+    ///     Shut them down after the transport, not before: what waits for a loop that is gone waits for ever.
     ///   - resolver: Looks up the names in `/dns…` addresses.
     ///   - logger: Gets the beginnings and ends of listeners and connections at `debug`, failed dials and refused peers at
     ///     `info`, and nothing for each packet; the article "Watching a transport" lists the lines and their keys.
@@ -50,6 +51,8 @@ public final class QuicTransport: Transport {
     ) throws(QuicError) {
         try configuration.validate()
         try configuration.checkVersions()
+        // What protects packets is loaded and tests itself at the first question, which takes milliseconds: here and not on a loop.
+        _ = configuration.packetProtection.resolved
         var tls = tls
         tls.alpn = configuration.alpn
         tls.sessionTickets = configuration.resumption != .off
