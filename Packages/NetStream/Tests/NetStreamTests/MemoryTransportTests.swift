@@ -10,6 +10,8 @@ import Testing
         let network = MemoryNetwork()
         var fixture = TransportFixture(listenAddress: "/memory/0") { MemoryTransport(identity: $0, network: network) }
         fixture.suspensionTime = .milliseconds(50)
+        // Every suite runs at once, on a machine that may be busy beside.
+        fixture.deadline = .seconds(120)
         try await check.run(on: fixture)
     }
 
