@@ -35,9 +35,9 @@ import Testing
         let calledOff = tickets.count { timers.cancel($0) }
         #expect(tickets.allSatisfy { !timers.cancel($0) })
         // One behind all of them.
-        await withCheckedContinuation { continuation in
-            _ = timers.schedule(after: .milliseconds(50)) { continuation.resume() }
-        }
+        let (last, ending) = AsyncStream<Never>.makeStream()
+        _ = timers.schedule(after: .milliseconds(50)) { ending.finish() }
+        for await _ in last {}
         // It does not wait for those before it to be through.
         while came.load(ordering: .relaxed) < 1000 - calledOff { await Task.yield() }
         #expect(came.load(ordering: .relaxed) == 1000 - calledOff)
@@ -65,9 +65,9 @@ import Testing
     @Test func timesWithoutEndAndBelowZeroAreTaken() async {
         let timers = DeadlineTimers()
         let never = timers.schedule(after: .seconds(Int64.max)) { Issue.record("it came") }
-        await withCheckedContinuation { continuation in
-            _ = timers.schedule(after: .seconds(-5)) { continuation.resume() }
-        }
+        let (past, ending) = AsyncStream<Never>.makeStream()
+        _ = timers.schedule(after: .seconds(-5)) { ending.finish() }
+        for await _ in past {}
         #expect(timers.cancel(never))
     }
 }
