@@ -36,6 +36,8 @@ struct StreamArrivals {
     /// Takes everything out, in order: pieces that are full and the last one, which may be empty.
     mutating func drain() -> (full: [[UInt8]], last: [UInt8]) {
         expected = count
+        // Windows bound the bytes that wait to be read: a few of them must not hold the room of many while they do.
+        if piece.capacity > 4 * piece.count + 4096 { piece = piece.withUnsafeBufferPointer { Array($0) } }
         defer {
             if !full.isEmpty { full = [] }
             piece = []
