@@ -352,6 +352,23 @@ void lp2p_conn_burst_sent(lp2p_conn *self, uint64_t now) {
 
 size_t lp2p_conn_send_quantum(lp2p_conn *self) { return ngtcp2_conn_get_send_quantum(self->conn); }
 
+#if LP2P_LEGACY_NGTCP2
+typedef ngtcp2_conn_stat library_info;
+#else
+typedef ngtcp2_conn_info library_info;
+#endif
+
+/* What the library tells of round trips and of congestion: a copy, under the name that its version has for it. */
+static library_info read_info(lp2p_conn *self) {
+  library_info info;
+#if LP2P_LEGACY_NGTCP2
+  ngtcp2_conn_get_conn_stat(self->conn, &info);
+#else
+  ngtcp2_conn_get_conn_info(self->conn, &info);
+#endif
+  return info;
+}
+
 size_t lp2p_conn_path_payload(lp2p_conn *self) {
   size_t size = ngtcp2_conn_get_path_max_tx_udp_payload_size(self->conn);
   /* A size that is fixed by this side is cut to what the peer takes, which the library does not say. */
@@ -364,24 +381,12 @@ size_t lp2p_conn_path_payload(lp2p_conn *self) {
 
 uint64_t lp2p_congestion_window(void *context) {
   lp2p_conn *self = context;
-#if LP2P_LEGACY_NGTCP2
-  ngtcp2_conn_stat info;
-  ngtcp2_conn_get_conn_stat(self->conn, &info);
-#else
-  ngtcp2_conn_info info;
-  ngtcp2_conn_get_conn_info(self->conn, &info);
-#endif
+  library_info info = read_info(self);
   return info.cwnd;
 }
 
 void lp2p_conn_get_pulse(lp2p_conn *self, lp2p_pulse *pulse) {
-#if LP2P_LEGACY_NGTCP2
-  ngtcp2_conn_stat info;
-  ngtcp2_conn_get_conn_stat(self->conn, &info);
-#else
-  ngtcp2_conn_info info;
-  ngtcp2_conn_get_conn_info(self->conn, &info);
-#endif
+  library_info info = read_info(self);
   pulse->max_udp_payload = lp2p_conn_path_payload(self);
   pulse->bytes_in_flight = info.bytes_in_flight;
   pulse->largest_acked = self->guard.largest_acked;
@@ -592,13 +597,7 @@ lp2p_status lp2p_conn_migrate(lp2p_conn *self, const void *local, uint32_t local
 }
 
 void lp2p_conn_get_stats(lp2p_conn *self, lp2p_conn_stats *stats) {
-#if LP2P_LEGACY_NGTCP2
-  ngtcp2_conn_stat info;
-  ngtcp2_conn_get_conn_stat(self->conn, &info);
-#else
-  ngtcp2_conn_info info;
-  ngtcp2_conn_get_conn_info(self->conn, &info);
-#endif
+  library_info info = read_info(self);
   stats->latest_rtt = info.latest_rtt;
   stats->min_rtt = info.min_rtt;
   stats->smoothed_rtt = info.smoothed_rtt;

@@ -8,20 +8,10 @@
 #define VERSION_2 0x6b3343cfu
 
 /* What the keys of first packets derive from (RFC 9001 §5.2, RFC 9369 §3.3). */
-typedef struct {
-  uint8_t salt[20];
-  const char *key, *iv, *protection;
-} initial_labels;
-
-static const initial_labels version_1 = {
-    {0x38, 0x76, 0x2c, 0xf7, 0xf5, 0x59, 0x34, 0xb3, 0x4d, 0x17,
-     0x9a, 0xe6, 0xa4, 0xc8, 0x0c, 0xad, 0xcc, 0xbb, 0x7f, 0x0a},
-    "quic key", "quic iv", "quic hp"};
-
-static const initial_labels version_2 = {
-    {0x0d, 0xed, 0xe3, 0xde, 0xf7, 0x00, 0xa6, 0xdb, 0x81, 0x93,
-     0x81, 0xbe, 0x6e, 0x26, 0x9d, 0xcb, 0xf9, 0xbd, 0x2e, 0xd9},
-    "quicv2 key", "quicv2 iv", "quicv2 hp"};
+static const uint8_t salt_1[20] = {0x38, 0x76, 0x2c, 0xf7, 0xf5, 0x59, 0x34, 0xb3, 0x4d, 0x17,
+                                   0x9a, 0xe6, 0xa4, 0xc8, 0x0c, 0xad, 0xcc, 0xbb, 0x7f, 0x0a};
+static const uint8_t salt_2[20] = {0x0d, 0xed, 0xe3, 0xde, 0xf7, 0x00, 0xa6, 0xdb, 0x81, 0x93,
+                                   0x81, 0xbe, 0x6e, 0x26, 0x9d, 0xcb, 0xf9, 0xbd, 0x2e, 0xd9};
 
 enum { KEY = 16, IV = 12, SAMPLE = 16, TAG = 16, SECRET = 32, MAX_NUMBER = 4, MAX_PACKET = 1500 };
 
@@ -30,13 +20,14 @@ static int expand_label(const uint8_t *secret, const char *label, uint8_t *out, 
 }
 
 /* The keys under which a client seals its first packets. */
-static int client_keys(const initial_labels *labels, const ngtcp2_cid *destination, uint8_t *key, uint8_t *iv, uint8_t *protection) {
+static int client_keys(uint32_t version, const ngtcp2_cid *destination, uint8_t *key, uint8_t *iv, uint8_t *protection) {
+  const lp2p_key_labels *labels = lp2p_key_labels_of(version);
   uint8_t initial[SECRET], client[SECRET];
   gnutls_datum_t id = {.data = (unsigned char *)destination->data, .size = (unsigned int)destination->datalen};
-  gnutls_datum_t salt = {.data = (unsigned char *)labels->salt, .size = sizeof(labels->salt)};
+  gnutls_datum_t salt = {.data = (unsigned char *)(version == VERSION_2 ? salt_2 : salt_1), .size = sizeof(salt_1)};
   return gnutls_hkdf_extract(GNUTLS_MAC_SHA256, &id, &salt, initial) == 0 &&
          expand_label(initial, "client in", client, SECRET) && expand_label(client, labels->key, key, KEY) &&
-         expand_label(client, labels->iv, iv, IV) && expand_label(client, labels->protection, protection, KEY);
+         expand_label(client, labels->iv, iv, IV) && expand_label(client, labels->header, protection, KEY);
 }
 
 /* One block of AES: CBC from a vector of zeros. */
@@ -76,14 +67,13 @@ int lp2p_initial_is_intact(const uint8_t *packet, size_t length) {
       (header.version != NGTCP2_PROTO_VER_V1 && header.version != VERSION_2)) {
     return 0;
   }
-  const initial_labels *labels = header.version == VERSION_2 ? &version_2 : &version_1;
   size_t at = (size_t)n;
   /* The length field counts packet number, ciphertext and tag; the sample starts where a number of four bytes would end. */
   if (header.len > length - at || header.len < MAX_NUMBER + SAMPLE || at + header.len > MAX_PACKET) {
     return 0;
   }
   uint8_t key[KEY], iv[IV], protection[KEY], mask[SAMPLE], clear[MAX_PACKET];
-  if (!client_keys(labels, &header.dcid, key, iv, protection) || !mask_of(protection, packet + at + MAX_NUMBER, mask)) {
+  if (!client_keys(header.version, &header.dcid, key, iv, protection) || !mask_of(protection, packet + at + MAX_NUMBER, mask)) {
     return 0;
   }
   size_t number_length = (size_t)((packet[0] ^ mask[0]) & 3) + 1;

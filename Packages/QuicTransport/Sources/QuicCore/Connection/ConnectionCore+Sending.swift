@@ -124,7 +124,7 @@ extension ConnectionCore {
         let count = gather(record, limit: most * batch.segmentSize)
         let train = lp2p_conn_write_train(
             pointer,
-            start.assumingMemoryBound(to: UInt8.self),
+            start.octets,
             batch.segmentSize,
             most,
             record.id.rawValue,
@@ -203,7 +203,7 @@ extension ConnectionCore {
         isFirst: Bool,
         now: UInt64
     ) -> lp2p_written {
-        let bytes = destination.assumingMemoryBound(to: UInt8.self)
+        let bytes = destination.octets
         guard let written = writeDatagramFrame(bytes, capacity: capacity, isFirst: isFirst, now: now) else {
             return writeStreamFrames(bytes, capacity: capacity, now: now)
         }
@@ -276,7 +276,7 @@ extension ConnectionCore {
             let length = segment.count - offset
             vectors[count] = lp2p_vec(
                 // The library reads only; its vector type is shared with places that write.
-                base: UnsafeMutableRawPointer(mutating: segment.base + offset).assumingMemoryBound(to: UInt8.self),
+                base: UnsafeMutableRawPointer(mutating: segment.base + offset).octets,
                 length: length
             )
             count += 1
