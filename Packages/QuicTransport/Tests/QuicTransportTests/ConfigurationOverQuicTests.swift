@@ -270,7 +270,7 @@ import Musl
             }
         }
         close(probe)
-        try await QuicPair.with(client: configuration { $0.timeouts.dial = .seconds(2) }) { pair in
+        try await QuicPair.with(client: configuration { $0.timeouts.dial = .seconds(5) }) { pair in
             let stream = try await pair.dialed.openQuicStream()
             try await stream.write([1])
             let other = try await pair.accepted.acceptQuicStream()
