@@ -12,6 +12,7 @@ let settings: [SwiftSetting] = [
 ]
 
 let quic: [Target.Dependency] = [
+    .product(name: "Libp2pTLS", package: "Libp2pTLS"),
     .product(name: "Multiaddr", package: "Multiaddr"),
     .product(name: "NetStream", package: "NetStream"),
     .product(name: "PeerID", package: "PeerID"),
@@ -25,6 +26,7 @@ let quic: [Target.Dependency] = [
 let package = Package(
     name: "Torture",
     dependencies: [
+        .package(path: "../../Packages/Libp2pTLS"),
         .package(path: "../../Packages/Multiaddr"),
         .package(path: "../../Packages/NetStream"),
         .package(path: "../../Packages/PeerID"),

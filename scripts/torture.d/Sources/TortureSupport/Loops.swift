@@ -1,4 +1,5 @@
 internal import Glibc
+public import Libp2pTLS
 internal import Logging
 internal import Multiaddr
 internal import NIOCore
@@ -57,10 +58,11 @@ public final class Loops: Sendable {
     }
 
     /// A transport that dials.
-    public func dialer(_ configuration: QuicConfiguration) throws -> QuicTransport {
+    public func dialer(_ configuration: QuicConfiguration, tls: TLSConfiguration = .defaults) throws -> QuicTransport {
         try QuicTransport(
             identity: .ed25519(),
             configuration: configuration,
+            tls: tls,
             eventLoopGroup: client,
             logger: .silent
         )
@@ -71,7 +73,8 @@ public final class Loops: Sendable {
         to service: Service,
         _ conditions: LinkConditions,
         seed: UInt64,
-        rebindingEvery rebinding: Duration? = nil
+        rebindingEvery rebinding: Duration? = nil,
+        changesAddress: Bool = false
     ) async throws -> UDPProxy {
         try await UDPProxy.start(
             to: service.address,
@@ -79,6 +82,7 @@ public final class Loops: Sendable {
             down: conditions,
             seed: seed,
             rebindingEvery: rebinding,
+            changesAddress: changesAddress,
             on: proxy.next()
         )
     }

@@ -42,6 +42,16 @@ public struct ProcessUsage: Sendable, Hashable {
         return fields.count > 1 ? (Int(fields[1]) ?? 0) * Int(sysconf(Int32(_SC_PAGESIZE))) : 0
     }
 
+    /// Whether this machine has ::1.
+    public static var hasIPv6Loopback: Bool {
+        guard let file = fopen("/proc/net/if_inet6", "r") else { return false }
+        defer { fclose(file) }
+        var text = [UInt8](repeating: 0, count: 4096)
+        let count = fread(&text, 1, text.count, file)
+        let loopback = String(repeating: "0", count: 31) + "1"
+        return String(decoding: text.prefix(count), as: UTF8.self).contains(loopback)
+    }
+
     /// The most descriptors that this process may have. Returns whether the system took it.
     @discardableResult
     public static func limitDescriptors(to limit: Int) -> Bool {

@@ -47,6 +47,9 @@ public final class RawSocket {
         return Array(buffer.prefix(count))
     }
 
+    /// The bytes that came for each byte that was sent.
+    public var answerRatio: Double { Double(bytesReceived) / Double(max(1, bytesSent)) }
+
     /// Counts and forgets whatever is there.
     public func drain() {
         while receive() != nil {}

@@ -1,3 +1,4 @@
+public import Libp2pTLS
 internal import Logging
 public import Multiaddr
 public import NIOCore
@@ -26,17 +27,29 @@ public final class Service: Sendable {
     /// How many tasks there are for connections and streams.
     public var taskCount: Int { tasks.value }
 
-    /// Listens on a free port of 127.0.0.1.
-    public init(_ configuration: QuicConfiguration, on group: any EventLoopGroup) async throws {
+    /// Listens on a free port of 127.0.0.1, or of ::1.
+    ///
+    /// - Parameter isEarly: Whether connections with early data are served before their handshake is done.
+    public init(
+        _ configuration: QuicConfiguration,
+        tls: TLSConfiguration = .defaults,
+        usesIPv6: Bool = false,
+        isEarly: Bool = false,
+        on group: any EventLoopGroup
+    ) async throws {
         transport = try QuicTransport(
             identity: .ed25519(),
             configuration: configuration,
+            tls: tls,
             eventLoopGroup: group,
             logger: .silent
         )
-        listener = try await transport.listenQuic(on: "/ip4/127.0.0.1/udp/0/quic-v1")
+        listener = try await transport.listenQuic(
+            on: usesIPv6 ? "/ip6/::1/udp/0/quic-v1" : "/ip4/127.0.0.1/udp/0/quic-v1",
+            handingUpEarly: isEarly
+        )
         guard let endpoint = listener.addresses[0].quicEndpoint else { throw Failed("the listener has no address") }
-        address = try SocketAddress(ipAddress: "127.0.0.1", port: Int(endpoint.port))
+        address = try SocketAddress(ipAddress: usesIPv6 ? "::1" : "127.0.0.1", port: Int(endpoint.port))
         let tasks = Counter()
         self.tasks = tasks
         let listener = listener
@@ -58,7 +71,8 @@ public final class Service: Sendable {
 
     /// Where to dial it, or a proxy in front of it, and the peer that has to answer.
     public func dialAddress(by way: SocketAddress? = nil) throws -> Multiaddr {
-        let multiaddr: Multiaddr = try Multiaddr(parsing: "/ip4/127.0.0.1/udp/\((way ?? address).port ?? 0)/quic-v1")
+        let host = address.protocol == .inet6 ? "/ip6/::1" : "/ip4/127.0.0.1"
+        let multiaddr = try Multiaddr(parsing: "\(host)/udp/\((way ?? address).port ?? 0)/quic-v1")
         return multiaddr.withPeerID(transport.localPeer)
     }
 

@@ -14,6 +14,8 @@ public struct LinkConditions: Sendable, Hashable {
     public var reordering = 0.0
     /// How long such a datagram is held back.
     public var reorderingDelay: Duration = .milliseconds(10)
+    /// The share of datagrams whose sender takes marks (ECT, RFC 3168) and that are marked for congestion instead of lost.
+    public var congestionMarking = 0.0
     /// Bits per second, UDP and IP headers included; `nil` for no limit.
     public var bitsPerSecond: Double?
     /// The most bytes that wait for their turn when there is a rate; what comes on top is dropped.

@@ -1,3 +1,5 @@
+public import NIOCore
+
 /// What became of the datagrams of one direction.
 public struct LinkStatistics: Sendable, Hashable {
     /// Datagrams that came.
@@ -20,6 +22,10 @@ public struct LinkStatistics: Sendable, Hashable {
     public internal(set) var duplicated = 0
     /// Held back so that others overtake them.
     public internal(set) var reordered = 0
+    /// Came with the sender's word that it takes marks of congestion (ECT).
+    public internal(set) var markable = 0
+    /// Marked for congestion (CE).
+    public internal(set) var marked = 0
 }
 
 /// One direction of a link, without sockets or clock: says for each datagram when it arrives, if at all.
@@ -44,9 +50,14 @@ public struct LinkModel: Sendable {
     ///
     /// - Parameters:
     ///   - payload: Its UDP payload, which may change.
+    ///   - ecn: Its ECN bits, which may change.
     ///   - now: Nanoseconds since the link's beginning.
     /// - Returns: When it leaves the link, in the same nanoseconds: never, once or twice.
-    public mutating func pass(_ payload: inout [UInt8], now: Int64) -> [Int64] {
+    public mutating func pass(
+        _ payload: inout [UInt8],
+        ecn: inout NIOExplicitCongestionNotificationState,
+        now: Int64
+    ) -> [Int64] {
         statistics.received += 1
         if let hole = conditions.blackhole, hole.swallows(at: now) {
             statistics.swallowed += 1
@@ -73,6 +84,13 @@ public struct LinkModel: Sendable {
                 )
             }
         }
+        if ecn == .transportCapableFlag0 || ecn == .transportCapableFlag1 {
+            statistics.markable += 1
+            if generator.chance(conditions.congestionMarking) {
+                statistics.marked += 1
+                ecn = .congestionExperienced
+            }
+        }
         var arrivals = [departure + delay()]
         if generator.chance(conditions.reordering) {
             statistics.reordered += 1
@@ -85,6 +103,12 @@ public struct LinkModel: Sendable {
         statistics.forwarded += arrivals.count
         statistics.bytes += arrivals.count * payload.count
         return arrivals
+    }
+
+    /// A datagram of a sender that takes no marks of congestion enters the link.
+    public mutating func pass(_ payload: inout [UInt8], now: Int64) -> [Int64] {
+        var ecn = NIOExplicitCongestionNotificationState.transportNotCapable
+        return pass(&payload, ecn: &ecn, now: now)
     }
 
     /// When a datagram that comes now has left the queue; `nil` if it finds no room.

@@ -7,6 +7,9 @@ final class Relay {
     var down: LinkModel
     var front: (any Channel)?
     var rebinding: RepeatedTask?
+    /// The address of the side where the clients are, and of the other one until that changes.
+    let host: String
+    private let changesAddress: Bool
     private let server: SocketAddress
     private let loop: any EventLoop
     private let start = NIODeadline.now()
@@ -29,8 +32,17 @@ final class Relay {
         }
     }
 
-    init(server: SocketAddress, up: LinkConditions, down: LinkConditions, seed: UInt64, loop: any EventLoop) {
+    init(
+        server: SocketAddress,
+        up: LinkConditions,
+        down: LinkConditions,
+        seed: UInt64,
+        changesAddress: Bool,
+        loop: any EventLoop
+    ) {
         self.server = server
+        self.changesAddress = changesAddress
+        host = server.protocol == .inet6 ? "::1" : "127.0.0.1"
         self.loop = loop
         self.up = LinkModel(up, seed: seed)
         self.down = LinkModel(down, seed: ~seed)
@@ -41,26 +53,28 @@ final class Relay {
     }
 
     /// Opens a socket on a free port, and hands on what comes.
-    func bind(_ receive: @escaping (AddressedEnvelope<ByteBuffer>) -> Void) -> EventLoopFuture<any Channel> {
+    func bind(
+        to host: String,
+        _ receive: @escaping (AddressedEnvelope<ByteBuffer>) -> Void
+    ) -> EventLoopFuture<any Channel> {
         let receive = NIOLoopBound(receive, eventLoop: loop)
         return DatagramBootstrap(group: loop)
             .channelOption(.socketOption(.so_rcvbuf), value: 4 << 20)
+            .channelOption(.explicitCongestionNotification, value: true)
             .channelOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: 4096))
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.addHandler(Reception(receive.value))
                 }
             }
-            .bind(host: "127.0.0.1", port: 0)
+            .bind(host: host, port: 0)
     }
 
     func fromClient(_ envelope: AddressedEnvelope<ByteBuffer>) {
         let address = envelope.remoteAddress
         guard let client = clients[address] ?? addClient(address) else { return }
-        transmit(envelope.data, over: \.up) { [server] bytes in
-            client.channel.whenSuccess { channel in
-                channel.writeAndFlush(AddressedEnvelope(remoteAddress: server, data: bytes), promise: nil)
-            }
+        transmit(envelope, over: \.up, to: server) { changed in
+            client.channel.whenSuccess { $0.writeAndFlush(changed, promise: nil) }
         }
     }
 
@@ -72,24 +86,32 @@ final class Relay {
     }
 
     private func socket(for address: SocketAddress) -> EventLoopFuture<any Channel> {
-        bind { [unowned self] envelope in fromServer(envelope, to: address) }
+        // More than any run needs; then they begin anew.
+        let host = changesAddress ? "127.0.0.\(1 + rebindings % 250)" : host
+        return bind(to: host) { [unowned self] envelope in fromServer(envelope, to: address) }
     }
 
     private func fromServer(_ envelope: AddressedEnvelope<ByteBuffer>, to address: SocketAddress) {
-        transmit(envelope.data, over: \.down) { [unowned self] bytes in
-            front?.writeAndFlush(AddressedEnvelope(remoteAddress: address, data: bytes), promise: nil)
+        transmit(envelope, over: \.down, to: address) { [unowned self] changed in
+            front?.writeAndFlush(changed, promise: nil)
         }
     }
 
     private func transmit(
-        _ buffer: ByteBuffer,
+        _ envelope: AddressedEnvelope<ByteBuffer>,
         over link: ReferenceWritableKeyPath<Relay, LinkModel>,
-        send: @escaping (ByteBuffer) -> Void
+        to destination: SocketAddress,
+        send: @escaping (AddressedEnvelope<ByteBuffer>) -> Void
     ) {
-        var bytes = Array(buffer.readableBytesView)
-        let arrivals = self[keyPath: link].pass(&bytes, now: (NIODeadline.now() - start).nanoseconds)
+        var bytes = Array(envelope.data.readableBytesView)
+        var ecn = envelope.metadata?.ecnState ?? .transportNotCapable
+        let arrivals = self[keyPath: link].pass(&bytes, ecn: &ecn, now: (NIODeadline.now() - start).nanoseconds)
         guard !arrivals.isEmpty else { return }
-        let changed = ByteBuffer(bytes: bytes)
+        let changed = AddressedEnvelope(
+            remoteAddress: destination,
+            data: ByteBuffer(bytes: bytes),
+            metadata: .init(ecnState: ecn)
+        )
         for arrival in arrivals {
             loop.assumeIsolated().scheduleTask(deadline: start + .nanoseconds(arrival)) { [self] in
                 if !isClosed { send(changed) }

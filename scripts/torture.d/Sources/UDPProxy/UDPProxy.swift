@@ -7,7 +7,7 @@ public struct UDPProxyStatistics: Sendable, Hashable {
     public var up: LinkStatistics
     /// From the server to the clients.
     public var down: LinkStatistics
-    /// How often clients got another source port towards the server.
+    /// How often clients got another source port, or address, towards the server.
     public var rebindings: Int
     /// Client addresses that are known.
     public var clients: Int
@@ -24,14 +24,16 @@ public final class UDPProxy: Sendable {
     private let relay: NIOLoopBound<Relay>
     private let loop: any EventLoop
 
-    /// Starts a proxy on a free port of 127.0.0.1.
+    /// Starts a proxy on a free port of 127.0.0.1, or of ::1.
     ///
     /// - Parameters:
-    ///   - server: Where everything goes to.
+    ///   - server: Where everything goes to: 127.0.0.1, or ::1 for a proxy of IPv6.
     ///   - up: The direction to the server.
     ///   - down: The direction to the clients.
     ///   - seed: What all accidents follow from.
     ///   - rebinding: How often clients get a new source port; `nil` for never.
+    ///   - changesAddress: Whether each of them is at another address of 127.0.0.0/8 too. Not with IPv6, which has one
+    ///     loopback address.
     ///   - loop: One of SwiftNIO's POSIX loops.
     /// - Throws: An `IOError` when a socket cannot be opened.
     public static func start(
@@ -40,12 +42,20 @@ public final class UDPProxy: Sendable {
         down: LinkConditions,
         seed: UInt64,
         rebindingEvery rebinding: Duration? = nil,
+        changesAddress: Bool = false,
         on loop: any EventLoop
     ) async throws -> UDPProxy {
         try await loop.flatSubmit {
-            let relay = Relay(server: server, up: up, down: down, seed: seed, loop: loop)
+            let relay = Relay(
+                server: server,
+                up: up,
+                down: down,
+                seed: seed,
+                changesAddress: changesAddress,
+                loop: loop
+            )
             let bound = NIOLoopBound(relay, eventLoop: loop)
-            return relay.bind { bound.value.fromClient($0) }.flatMapThrowing { channel in
+            return relay.bind(to: relay.host) { bound.value.fromClient($0) }.flatMapThrowing { channel in
                 guard let address = channel.localAddress else { throw ChannelError.unknownLocalAddress }
                 let relay = bound.value
                 relay.front = channel
@@ -74,7 +84,7 @@ public final class UDPProxy: Sendable {
         }.get()
     }
 
-    /// Gives every client a new source port towards the server.
+    /// Gives every client a new source port, or address, towards the server.
     public func rebind() async throws {
         try await loop.submit { [relay] in relay.value.rebind() }.get()
     }

@@ -4,7 +4,8 @@ import QuicTransport
 import TortureSupport
 import UDPProxy
 
-/// What each preset does differently from the default, measured in the four things that their names speak of.
+/// What each preset does differently from the default, measured in the four things that their names speak of. Fails when a
+/// preset does not do what its name says.
 enum Presets {
     private static let all: [(String, QuicConfiguration)] = [
         ("default", .defaults), ("highThroughput", .highThroughput), ("lowLatency", .lowLatency),
@@ -19,6 +20,7 @@ enum Presets {
                 "silent peer: gives up after, s", "streams at once", "a stalled stream, KiB",
             ]
         ]
+        var figures: [String: Figures] = [:]
         note("bench presets: waiting for a silent peer, up to half a minute")
         let patience = try await withThrowingTaskGroup(of: (String, Double).self) { group in
             for (name, configuration) in all {
@@ -32,6 +34,12 @@ enum Presets {
             let latency = try await latency(configuration, loops)
             let streams = try await streams(configuration, loops)
             let stalled = try await stalledMemory(configuration, loops)
+            figures[name] = Figures(
+                throughput: throughput,
+                patience: patience[name] ?? .infinity,
+                streams: streams,
+                stalled: stalled
+            )
             rows.append([
                 name, fixed(throughput, 1), "\(fixed(latency.median)) (\(fixed(latency.high)))",
                 fixed(patience[name] ?? 0, 1),
@@ -40,6 +48,40 @@ enum Presets {
         }
         printTable(rows)
         try await loops.close()
+        try judge(figures)
+    }
+
+    /// What is judged of one preset.
+    private struct Figures {
+        var throughput: Double
+        var patience: Double
+        var streams: Int
+        var stalled: Double
+    }
+
+    /// Well below what is measured on an idle machine: a factor of 4 for `highThroughput`, and of 15 for `memoryConstrained`.
+    private static func judge(_ figures: [String: Figures]) throws {
+        func of(_ name: String) throws -> Figures {
+            guard let found = figures[name] else { throw Failed("\(name) was not measured") }
+            return found
+        }
+        let usual = try of("default")
+        var failures: [String] = []
+        func demand(_ isSo: Bool, _ otherwise: String) { if !isSo { failures.append(otherwise) } }
+        let (fast, quick) = (try of("highThroughput"), try of("lowLatency"))
+        let (many, small) = (try of("manyStreams"), try of("memoryConstrained"))
+        demand(
+            fast.throughput >= 1.3 * usual.throughput,
+            "highThroughput carries \(fixed(fast.throughput, 1)) MiB/s, the default \(fixed(usual.throughput, 1))"
+        )
+        demand(quick.patience <= 6, "lowLatency gives up after \(fixed(quick.patience, 1)) s, not within 6")
+        demand(many.streams == 5000, "manyStreams has \(many.streams) streams at once, not 5000")
+        demand(
+            small.stalled <= usual.stalled / 4,
+            "a stalled stream of memoryConstrained takes \(fixed(small.stalled, 0)) KiB, the default's "
+                + fixed(usual.stalled, 0)
+        )
+        guard failures.isEmpty else { throw Failed("presets: " + failures.joined(separator: "; ")) }
     }
 
     /// One that has all the time in the world, so that it is always the client's deadline that counts.

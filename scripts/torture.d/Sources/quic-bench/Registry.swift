@@ -11,8 +11,10 @@ enum Registry {
     private static let counts = [10, 100, 1000, 10_000, 100_000]
     /// How often each operation is measured in one round.
     private static let runs = 50_000
-    /// The most that an operation may become slower by between the first count and the last.
+    /// The most that an operation may become slower by between the first count and the last …
     private static let allowed = 30.0
+    /// … and between 1,000 and the last, where a search would make it a hundred times as long.
+    private static let allowedFromThousand = 12.0
 
     static func print() throws {
         for isShared in [false, true] {
@@ -25,11 +27,19 @@ enum Registry {
                 for _ in 0..<(count < 10_000 ? 50 : 5) { best = zip(best, try populated.measure(runs)).map(min) }
                 costs.append(best)
             }
-            let growth = Populated.operations.indices.map { costs[costs.count - 1][$0] / costs[0][$0] }
+            let last = costs[costs.count - 1]
+            let growth = zip(last, costs[0]).map(/)
+            let late = zip(last, costs[2]).map(/)
             var rows = [["connections"] + Populated.operations.map { "\($0), ns" }]
             for (count, cost) in zip(counts, costs) { rows.append(["\(count)"] + cost.map { fixed($0, 0) }) }
             rows.append(["last to first"] + growth.map { fixed($0, 1) + " ×" })
+            rows.append(["last to third"] + late.map { fixed($0, 1) + " ×" })
             printTable(rows)
+            for (operation, growth) in zip(Populated.operations, late) where growth > allowedFromThousand {
+                throw Failed(
+                    "\(operation) costs \(fixed(growth, 1)) times as much with the most connections as with 1,000"
+                )
+            }
             for (operation, growth) in zip(Populated.operations, growth) where growth > allowed {
                 throw Failed("\(operation) costs \(fixed(growth, 1)) times as much with the most connections")
             }

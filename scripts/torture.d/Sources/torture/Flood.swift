@@ -10,8 +10,13 @@ extension Scenario {
             name: "initial-flood",
             threshold:
                 "100,000 Initials from 1,000 addresses: every dial beside them connects, memory at most 64 MiB more, "
-                + "no more than 3 times the bytes sent back",
+                + "no more than 3 times the bytes sent back, nor to 50 that send one Initial each",
             run: flood
+        ),
+        Scenario(
+            name: "amplification",
+            threshold: "50 addresses that send one Initial and fall silent: each gets more than that, at most 3 times",
+            run: amplification
         ),
         Scenario(
             name: "half-open",
@@ -26,7 +31,8 @@ extension Scenario {
         ),
         Scenario(
             name: "retry-tokens",
-            threshold: "tokens that are altered or from another port are refused, a fresh client connects",
+            threshold:
+                "of 50 tokens each: altered and from another port, all refused; cut short, all asked again; a fresh client connects",
             run: retryTokens
         ),
     ]
@@ -41,8 +47,11 @@ extension Scenario {
         let loops = setting.loops
         var generator = SeededGenerator(seed: setting.seed)
         let service = try await Service(.defaults, on: loops.server)
-        let genuine = try await Initials.capture(2000 / setting.divisor, setting)
+        let shared = 2000 / setting.divisor
+        let genuine = try await Initials.capture(shared + 50, setting)
         let sources = try sources(1000)
+        // The junk of the others earns no answer; what these send does.
+        let silent = try (0..<50).map { try RawSocket(ip: 0x7f03_0001 + UInt32($0)) }
         let total = 100_000 / setting.divisor
         try await freshClient(of: service, loops, setting.patient)
         let before = try await loops.restingUsage()
@@ -68,14 +77,21 @@ extension Scenario {
                 _ = await service.listener.statistics()
                 for source in sources[(index % sources.count - 99)...(index % sources.count)] { source.drain() }
             }
+            if index % (total / silent.count) == 0 {
+                let turn = index / (total / silent.count)
+                silent[turn].send(genuine[shared + turn], to: service.port)
+            }
             if index % 5000 == 4999 { peak = max(peak, ProcessUsage.now().resident) }
         }
         isOver.add(1)
         var outcome = Outcome(figures: try await dialing.value)
         for source in sources { source.drain() }
+        let isEmpty = try await isEmpty(service, loops)
+        // Whatever their handshakes were sent has been sent now.
+        for source in silent { source.drain() }
         let seen = await service.listener.statistics()
         let growth = Double(peak - before.resident) / 1_048_576
-        let worstRatio = sources.map { Double($0.bytesReceived) / Double(max(1, $0.bytesSent)) }.max() ?? 0
+        let worstRatio = sources.map(\.answerRatio).max() ?? 0
         let answers = sources.reduce(0) { $0 + $1.bytesReceived }
         let sent = sources.reduce(0) { $0 + $1.bytesSent }
         outcome.demand(!outcome.figures.isEmpty, "no dial ended while the flood lasted")
@@ -86,20 +102,50 @@ extension Scenario {
         outcome.demand(growth <= 64, "resident memory grew by \(fixed(growth, 1)) MiB")
         outcome.demand(worstRatio <= 3, "an address got \(fixed(worstRatio)) times what it sent")
         outcome.demand(answers > 0, "nothing was answered, so nothing was counted")
-        outcome.demand(try await isEmpty(service, loops), "connections are left")
+        let ratios = silent.map(\.answerRatio)
+        outcome.demand(
+            ratios.allSatisfy { $0 <= 3 },
+            "a silent address got \(fixed(ratios.max() ?? 0)) times what it sent"
+        )
+        outcome.demand(ratios.count { $0 > 0 } >= 45, "only \(ratios.count { $0 > 0 }) of 50 silent ones were answered")
+        outcome.demand(isEmpty, "connections are left")
         outcome.note =
             "dials beside the flood; \(seen.packetsReceived) datagrams seen, \(seen.retries) Retries, memory "
             + "+\(fixed(growth, 1)) MiB, answers \(fixed(Double(answers) / Double(sent))) of the bytes, at most "
-            + "\(fixed(worstRatio)) for one address"
+            + "\(fixed(worstRatio)) for one address, \(fixed(ratios.max() ?? 0)) for a silent one"
         await service.close()
         return outcome
     }
 
-    /// Whether every connection goes within the deadlines of handshakes.
+    /// Without Retry, so that whole handshakes are on their way to whom nothing is known of.
+    private static func amplification(_ setting: Setting) async throws -> Outcome {
+        let loops = setting.loops
+        var configuration = setting.patient
+        configuration.endpoint.retry = .never
+        // Probe timeouts enough to send many times as much.
+        configuration.timeouts.inboundHandshake = .seconds(5)
+        let service = try await Service(configuration, on: loops.server)
+        let genuine = try await Initials.capture(50, setting)
+        let sources = try sources(50)
+        for (index, source) in sources.enumerated() { source.send(genuine[index], to: service.port) }
+        var outcome = Outcome(unit: "×")
+        outcome.demand(try await isEmpty(service, loops), "connections or their IDs are left")
+        for source in sources { source.drain() }
+        outcome.figures = sources.map(\.answerRatio)
+        let (least, most) = (outcome.figures.min() ?? 0, outcome.figures.max() ?? 0)
+        outcome.demand(least > 1, "the least is \(fixed(least)) times")
+        outcome.demand(most <= 3, "the most is \(fixed(most)) times")
+        try await freshClient(of: service, loops, setting.patient)
+        outcome.note = "bytes back for each one sent: \(fixed(least)) to \(fixed(most))"
+        await service.close()
+        return outcome
+    }
+
+    /// Whether every connection goes within the deadlines of handshakes, and every connection ID with it.
     static func isEmpty(_ service: Service, _ loops: Loops) async throws -> Bool {
         try await loops.wait(atMost: .seconds(60)) {
             let counts = await service.listener.statistics()
-            return counts.active == 0 && counts.pending == 0
+            return counts.active == 0 && counts.pending == 0 && counts.connectionIDs == 0
         }
     }
 

@@ -53,13 +53,14 @@ struct Initials {
         return Array(packet.prefix(1200))
     }
 
-    /// An Initial with another destination and token in its header. It does not decrypt any more.
+    /// An Initial with another destination and token in its header, of no less than 1200 bytes. It does not decrypt any more.
     static func readdressed(_ packet: [UInt8], to destination: [UInt8], token: [UInt8]) throws -> [UInt8] {
         let header = try PacketHeader(parsing: packet.span.bytes, shortHeaderIDLength: 8)
         guard let old = header.tokenRange else { throw Failed("the captured packet is not an Initial") }
         var changed = Array(packet[..<5]) + [UInt8(destination.count)] + destination
         changed += packet[(header.sourceIDRange.lowerBound - 1)..<header.sourceIDRange.upperBound]
         changed += [0x40 | UInt8(token.count >> 8), UInt8(token.count & 0xff)] + token
-        return changed + packet[old.upperBound...]
+        changed += packet[old.upperBound...]
+        return changed + [UInt8](repeating: 0, count: max(0, 1200 - changed.count))
     }
 }

@@ -47,5 +47,5 @@ struct Scenario: Sendable {
     var run: @Sendable (Setting) async throws -> Outcome
 
     /// All there are.
-    static let all = [link] + handshakes + transfers + hostile + resources
+    static let all = [link] + connecting + handshakes + transfers + traffic + hostile + resources
 }

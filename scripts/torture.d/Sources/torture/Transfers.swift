@@ -14,50 +14,56 @@ struct Transfer {
     /// The most seconds that the median may take.
     var medianAtMost: Double
     var rebindingEvery: Duration?
+    /// Whether a rebinding changes the address, too.
+    var changesAddress = false
     /// What happens to the link while the transfer runs: so long after its beginning.
     var steps: [(after: Duration, change: @Sendable (inout LinkConditions) -> Void)] = []
     /// Whether what the scenario is about happened at all.
     var happened: (UDPProxyStatistics) -> Bool = { _ in true }
+    /// Given what the client knows of the path at the end of an upload, says what is wrong.
+    var judge: (PathStatistics) -> String? = { _ in nil }
     var link = LinkConditions.usual
 
     func run(_ setting: Setting) async throws -> Outcome {
         var outcome = Outcome()
         var sum: UDPProxyStatistics?
         for run in 0..<max(1, runs / setting.divisor) {
-            let (time, statistics) = try await once(
+            let isUpload = run.isMultiple(of: 2)
+            let (time, statistics, path) = try await once(
                 setting,
                 seed: setting.seed &+ UInt64(run),
-                isUpload: run.isMultiple(of: 2)
+                isUpload: isUpload
             )
             outcome.figures.append(time)
+            if isUpload, let path, let complaint = judge(path) { outcome.failures.append(complaint) }
             outcome.demand(happened(statistics), "run \(run) did not meet what it is about")
             sum = statistics
         }
         let median = outcome.figures.median
         outcome.demand(median <= medianAtMost, "the median is \(fixed(median)) s")
         if let sum {
-            let both = [sum.up, sum.down]
-            func count(_ path: KeyPath<LinkStatistics, Int>) -> Int { both.reduce(0) { $0 + $1[keyPath: path] } }
-            outcome.note = "last run: \(count(\.received)) datagrams"
-            let accidents: [(KeyPath<LinkStatistics, Int>, String)] = [
-                (\.lost, "lost"), (\.corrupted, "damaged"), (\.swallowed, "in a blackhole"),
-                (\.overflowed, "overflowed"),
-                (\.tooLarge, "too large"), (\.duplicated, "doubled"), (\.reordered, "held back"),
-            ]
-            for (path, name) in accidents where count(path) > 0 { outcome.note += ", \(count(path)) \(name)" }
-            if sum.rebindings > 0 { outcome.note += ", \(sum.rebindings) rebindings" }
-            outcome.note += "; \(fixed(Double(size) * 8e-6 / median)) Mbit/s"
+            outcome.note = "last run: \(sum.summary); \(fixed(Double(size) * 8e-6 / median)) Mbit/s"
         }
         return outcome
     }
 
-    private func once(_ setting: Setting, seed: UInt64, isUpload: Bool) async throws -> (Double, UDPProxyStatistics) {
+    private func once(
+        _ setting: Setting,
+        seed: UInt64,
+        isUpload: Bool
+    ) async throws -> (time: Double, proxy: UDPProxyStatistics, path: PathStatistics?) {
         let loops = setting.loops
         let service = try await Service(setting.patient, on: loops.server)
-        let proxy = try await loops.proxy(to: service, link, seed: seed, rebindingEvery: rebindingEvery)
+        let proxy = try await loops.proxy(
+            to: service,
+            link,
+            seed: seed,
+            rebindingEvery: rebindingEvery,
+            changesAddress: changesAddress
+        )
         let client = try loops.dialer(setting.patient)
         let steps = steps
-        let time = try await withThrowingTaskGroup(of: Void.self) { group in
+        let (time, path) = try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask {
                 // Ends with the proxy at the latest: the pauses are of the loop's own.
                 for step in steps {
@@ -69,14 +75,15 @@ struct Transfer {
             let connection = try await client.dialQuic(try service.dialAddress(by: proxy.address))
             try await isUpload ? connection.upload(size) : connection.download(size)
             let time = (ContinuousClock.now - start).inSeconds
+            let path = await connection.statistics()?.path
             try await group.waitForAll()
-            return time
+            return (time, path)
         }
         let statistics = try await proxy.statistics()
         await client.close()
         await service.close()
         try await proxy.close()
-        return (time, statistics)
+        return (time, statistics, path)
     }
 }
 
@@ -105,16 +112,33 @@ extension Scenario {
             transfer.happened = { $0.rebindings >= 2 }
             return try await transfer.run($0)
         },
+        Scenario(
+            name: "address-rebinding",
+            threshold: "8 MiB, a new source address every 2 s: arrives, within 30 s"
+        ) {
+            var transfer = Transfer(size: 8 << 20, runs: 2, medianAtMost: 30, rebindingEvery: .seconds(2))
+            transfer.changesAddress = true
+            transfer.happened = { $0.rebindings >= 2 }
+            return try await transfer.run($0)
+        },
         Scenario(name: "long-rtt", threshold: "1 MiB at 750 ms each way arrives, within 60 s") {
             try await Transfer(size: 1 << 20, medianAtMost: 60, link: .usual { $0.delay = .milliseconds(750) }).run($0)
         },
-        Scenario(name: "mtu", threshold: "8 MiB, the path shrinks to 1252 bytes and grows again: arrives, within 60 s")
-        {
+        Scenario(
+            name: "mtu",
+            threshold:
+                "8 MiB, the path shrinks to 1252 bytes and grows again: arrives, within 60 s; the sender comes down"
+        ) {
             var transfer = Transfer(size: 8 << 20, medianAtMost: 60)
             transfer.steps = [
                 (.seconds(2), { $0.maximumPayload = 1252 }), (.seconds(3), { $0.maximumPayload = 1500 }),
             ]
-            transfer.happened = { $0.up.tooLarge + $0.down.tooLarge > 0 }
+            transfer.happened = { $0.up.tooLarge > 0 }
+            // Once for the path, and once more at most for a machine that stood still.
+            transfer.judge = {
+                (1...2).contains($0.payloadSizeReductions)
+                    ? nil : "the sender came down \($0.payloadSizeReductions) times"
+            }
             return try await transfer.run($0)
         },
         Scenario(
@@ -141,5 +165,20 @@ extension LinkConditions {
         var link = LinkConditions.usual
         change(&link)
         return link
+    }
+}
+
+extension UDPProxyStatistics {
+    /// What happened in both directions together, in words.
+    var summary: String {
+        let both = [up, down]
+        func count(_ path: KeyPath<LinkStatistics, Int>) -> Int { both.reduce(0) { $0 + $1[keyPath: path] } }
+        var text = "\(count(\.received)) datagrams"
+        let accidents: [(KeyPath<LinkStatistics, Int>, String)] = [
+            (\.lost, "lost"), (\.corrupted, "damaged"), (\.swallowed, "in a blackhole"), (\.overflowed, "overflowed"),
+            (\.tooLarge, "too large"), (\.duplicated, "doubled"), (\.reordered, "held back"), (\.marked, "marked"),
+        ]
+        for (path, name) in accidents where count(path) > 0 { text += ", \(count(path)) \(name)" }
+        return rebindings > 0 ? text + ", \(rebindings) rebindings" : text
     }
 }
