@@ -67,6 +67,7 @@ class Go(Driven):
                 "handshake": "p2pd's dial includes identify: see the connections of hosts",
                 "memory": "see ours → go (p2pd)",
                 "growth": "one p2pd is one peer, and dials a peer once",
+                "open": "p2pd takes 256 streams of a peer, those that its driver has ended a while ago among them, and refuses more within the first second",
             },
             {
                 "download": {"download": str(256 << 20)},

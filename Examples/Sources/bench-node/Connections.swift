@@ -45,6 +45,8 @@ extension BenchNode {
     ///
     /// With `levels=20,1000,10000` it also measures, when so many are connected, what one of them can do for `seconds=S`.
     /// Figures: one-byte requests answered per second, and new streams with an echo, at each level.
+    ///
+    /// Connections that this process has no descriptors for are another's (``Companion``), which opens them last.
     static func idle(_ address: String, _ options: Options) async throws -> [String: Double] {
         let (count, each) = (try options.integer("connections", 1000), try options.integer("streams", 0))
         let busy = try options.integer("busy", count)
@@ -52,7 +54,15 @@ extension BenchNode {
         let levels = try options.integers("levels", [])
         let isPing = options.text("protocol", "echo") == "ping"
         let spreads = try options.integer("spread", 0) == 1
-        let peers = try Peers(address, name: isPing ? PingProtocol.name : EchoProtocol.name, spreads: spreads)
+        let peers = try Peers(
+            address,
+            name: isPing ? PingProtocol.name : EchoProtocol.name,
+            spreads: spreads,
+            firstNumber: try options.integer("block", 0) * 100_000
+        )
+        let others = max(0, count + Peers.firstStep - Companion.room)
+        let companion = others > 0 ? try Companion(address, connections: others, spreads: spreads) : nil
+        try await companion?.waitUntilReady()
         var figures: [String: Double] = [:]
         func measure(at level: Int) async throws {
             guard levels.contains(level) else { return }
@@ -63,19 +73,24 @@ extension BenchNode {
         try await peers.openStreams(1, on: 1)
         try await measure(at: Peers.firstStep)
         say("ready 0 0")
-        await waitForLine()
+        await readLine()
         var connected = 0
         for level in levels.filter({ Peers.firstStep < $0 && $0 < count }) + [count] {
-            try await peers.connect(level - connected)
-            connected = level
+            let own = min(level, count - others)
+            try await peers.connect(own - connected)
+            connected = own
+            if level == count {
+                companion?.goOn()
+                try await companion?.waitUntilReady()
+            }
             try await measure(at: level)
         }
         say("ready \(count) 0")
-        await waitForLine()
+        await readLine()
         if each > 0 {
             try await peers.openStreams(each, on: busy)
             say("ready \(count) \(each * busy)")
-            await waitForLine()
+            await readLine()
         }
         return figures
     }
@@ -86,6 +101,8 @@ actor Peers {
     private let target: Multiaddr
     private let name: String
     private let spreads: Bool
+    /// The number of the first of them, from which its source address follows.
+    private let firstNumber: Int
     private var hosts: [(host: BasicHost, peer: PeerID)] = []
     private var streams: [NetStream] = []
     private var running: [Task<Void, any Error>] = []
@@ -94,15 +111,16 @@ actor Peers {
     /// Connections that are there before anything is measured.
     static let firstStep = 20
 
-    init(_ address: String, name: String, spreads: Bool) throws {
+    init(_ address: String, name: String, spreads: Bool, firstNumber: Int) throws {
         target = try Multiaddr(parsing: address)
         self.name = name
         self.spreads = spreads
+        self.firstNumber = firstNumber
     }
 
     /// So many more connections, some at once.
     func connect(_ count: Int) async throws {
-        let begin = hosts.count
+        let begin = firstNumber + hosts.count
         let more = try await withThrowingTaskGroup(of: (BasicHost, PeerID, Task<Void, any Error>).self) { group in
             var all: [(BasicHost, PeerID, Task<Void, any Error>)] = []
             for index in 0..<count {

@@ -22,31 +22,42 @@ private func put(_ text: String, to descriptor: Int32) {
     _ = write(descriptor, bytes, bytes.count)
 }
 
-/// Waits until standard input has a line or ends, on a thread of its own.
-func waitForLine() async {
+/// A line of `descriptor`, without its end, or nil when there is none any more. Waits on a thread of its own.
+@discardableResult
+func readLine(from descriptor: Int32 = STDIN_FILENO) async -> String? {
     await withCheckedContinuation { continuation in
         // Retained for the thread, which takes that over once, in readLineAndResume. Where there is no thread nobody else has
         // the pointer, and it is taken back here: so it is released exactly once.
-        let box = Unmanaged.passRetained(Waiter(continuation))
+        let box = Unmanaged.passRetained(Waiter(continuation, descriptor))
         var thread = pthread_t()
         let status = pthread_create(&thread, nil, readLineAndResume, box.toOpaque())
-        guard status == 0 else { return box.takeRetainedValue().continuation.resume() }
+        guard status == 0 else { return box.takeRetainedValue().continuation.resume(returning: nil) }
         pthread_detach(thread)
     }
 }
 
 private final class Waiter: Sendable {
-    let continuation: CheckedContinuation<Void, Never>
+    let continuation: CheckedContinuation<String?, Never>
+    let descriptor: Int32
 
-    init(_ continuation: CheckedContinuation<Void, Never>) { self.continuation = continuation }
+    init(_ continuation: CheckedContinuation<String?, Never>, _ descriptor: Int32) {
+        (self.continuation, self.descriptor) = (continuation, descriptor)
+    }
 }
 
 private func readLineAndResume(_ box: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
     guard let box else { return nil }
-    // The pointer that waitForLine() has retained for this thread alone.
+    // The pointer that readLine(from:) has retained for this thread alone.
     let waiter = Unmanaged<Waiter>.fromOpaque(box).takeRetainedValue()
-    _ = readLine()
-    waiter.continuation.resume()
+    var (line, byte): ([UInt8], UInt8) = ([], 0)
+    while read(waiter.descriptor, &byte, 1) == 1 {
+        if byte == UInt8(ascii: "\n") {
+            waiter.continuation.resume(returning: String(decoding: line, as: UTF8.self))
+            return nil
+        }
+        line.append(byte)
+    }
+    waiter.continuation.resume(returning: nil)
     return nil
 }
 
