@@ -19,10 +19,13 @@ import Testing
             let figures = try await withDeadline(.seconds(60)) { try await soak.run() }
             #expect(figures.surprises.isEmpty, "seed \(seed)")
             #expect(figures.answered > figures.total / 2, "seed \(seed): \(figures.failures)")
+            #expect(figures.answeredByKind.keys.sorted() == Soak.kinds, "seed \(seed): \(figures.failures)")
+            #expect(figures.rest?.streams == 0 && figures.rest?.pings ?? 0 > 0, "seed \(seed)")
+            #expect(figures.hosts.ended == figures.hosts.made && figures.handlers.underWay == 0, "seed \(seed)")
             #expect(figures.answered + figures.failed == figures.total)
             // What still runs to its end lets go of the rest.
             try await withDeadline(.seconds(10)) {
-                while figures.hosts.alive + figures.streams.alive > 0 {
+                while figures.hosts.alive + figures.streams.alive + figures.inboundStreams.alive > 0 {
                     try Task.checkCancellation()
                     await Task.yield()
                 }

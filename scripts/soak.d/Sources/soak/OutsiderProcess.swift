@@ -39,7 +39,7 @@ final class OutsiderProcess: SoakOutsider {
 
     var address: Multiaddr? { state.withLock { $0.child?.address } }
 
-    func killAndStart(dialing host: Multiaddr) async throws -> Bool {
+    func killAndStart(dialing host: Multiaddr?) async throws -> Bool {
         let isFree = state.withLock { state in
             defer { state.isBusy = true }
             return !state.isBusy
@@ -48,6 +48,7 @@ final class OutsiderProcess: SoakOutsider {
         defer { state.withLock { $0.isBusy = false } }
         await kill()
         try await start()
+        guard let host else { return true }
         let line = Array("\(host)\n".utf8)
         if let input = state.withLock({ $0.child?.input }) { _ = write(input, line, line.count) }
         return true

@@ -26,7 +26,7 @@ import Musl
         abstract: "Hosts in one process that ask each other things while they are killed and started again."
     )
 
-    @Option(help: "How long it goes on.") var minutes = 2.0
+    @Option(help: "How long each of the two networks goes on.") var minutes = 2.0
     @Option(help: "How many hosts there are.") var hosts = 50
     @Option(help: "How many more there are in processes of their own, which are killed by SIGKILL (quic only).")
     var outsiders = 4
@@ -56,7 +56,7 @@ import Musl
         let seed = seed ?? UInt64.random(in: 0 ... .max)
         var random = SoakGenerator(seed: seed)
         let count = network == .quic ? outsiders : 0
-        print("soak: \(hosts) hosts and \(count) processes on \(network) for \(minutes) min, seed \(seed)")
+        print("soak: \(hosts) hosts and \(count) processes on \(network), twice for \(minutes) min, seed \(seed)")
         var processes: [OutsiderProcess] = []
         for _ in 0..<count { processes.append(try await OutsiderProcess(&random)) }
         var soak = makeSoak(seed: seed)
@@ -66,15 +66,14 @@ import Musl
         var warmUp = soak
         (warmUp.hosts, warmUp.duration, warmUp.requests) = (2, .milliseconds(100), 10)
         var figures = [try await watched(warmUp)]
-        warmUp.patience = .zero
-        var states = [await settled(figures[0], warmUp)]
-        // In two halves, each with new hosts: what the second adds to what is left after the first is a leak.
-        soak.duration = .seconds(minutes * 30)
+        var states = [await settled(figures[0])]
+        // Two networks, one after the other, each with new hosts: what the second adds to what the first has left is a leak.
+        soak.duration = .seconds(minutes * 60)
         for _ in 0..<2 {
             soak.seed = random.next()
             let came = try await watched(soak)
             figures.append(came)
-            states.append(await settled(came, soak, descriptors: states[0].descriptors))
+            states.append(await settled(came, descriptors: states[0].descriptors))
             SoakReport.tell(came, states[states.count - 1])
         }
         for process in processes { await process.kill() }
@@ -105,7 +104,7 @@ import Musl
             print("soak: FAIL: does not end")
             Self.exit(withError: ExitCode.failure)
         }
-        let limit = soak.duration + soak.patience * 2 + .seconds(60)
+        let limit = soak.duration + soak.patience * 2 + SoakRest.patience * 2 + .seconds(60)
         DispatchQueue.global().asyncAfter(deadline: .now() + limit / .seconds(1), execute: watchdog)
         defer { watchdog.cancel() }
         return try await soak.run(record)
@@ -114,20 +113,20 @@ import Musl
     /// Waits until what still runs to its end has let go of the rest: nothing of it is left, and for ten seconds no memory
     /// was given back; three minutes at most.
     ///
-    /// Connections that were closed live on for a while to answer what still comes. And a deadline that was called off
-    /// keeps some memory until it would have passed, which is how the runtime's timers work: the longest one here is that
-    /// of a request.
-    private func settled(_ figures: SoakFigures, _ soak: Soak, descriptors: Int? = nil) async -> Process {
+    /// Connections that were closed live on for a while to answer what still comes.
+    private func settled(_ figures: SoakFigures, descriptors: Int? = nil) async -> Process {
         let clock = ContinuousClock()
-        let (start, end) = (clock.now + soak.patience + .seconds(2), clock.now + .seconds(180))
+        let end = clock.now + .seconds(180)
         var state = Process.now()
         var (least, since) = (state.heapKiB, clock.now)
         while clock.now < end {
             try? await clock.sleep(for: .milliseconds(250))
             state = Process.now()
             if state.heapKiB < least - 64 { (least, since) = (state.heapKiB, clock.now) }
-            let isRest = figures.hosts.alive + figures.streams.alive == 0 && state.descriptors <= descriptors ?? .max
-            if isRest, clock.now > start, since.duration(to: clock.now) > .seconds(10) { break }
+            let left = figures.hosts.alive + figures.streams.alive + figures.inboundStreams.alive
+            if left == 0, state.descriptors <= descriptors ?? .max, since.duration(to: clock.now) > .seconds(10) {
+                break
+            }
         }
         return state
     }

@@ -8,6 +8,9 @@ import Synchronization
 ///
 /// Used by a test for some seconds, and by `scripts/soak` for minutes: the folder is part of both.
 struct Soak: Sendable {
+    /// What is asked for.
+    static let kinds = ["abandoned", "echo", "identify", "ping"]
+
     /// How many hosts there are.
     var hosts = 10
     /// What decides who does what; the order in which the tasks come to their turns is the scheduler's.
@@ -45,6 +48,9 @@ struct Soak: Sendable {
             }
             try await group.waitForAll()
         }
+        // Nobody asks for anything any more. All connections stay open but those to processes that are killed once more.
+        for outsider in outsiders { _ = try await outsider.killAndStart(dialing: nil) }
+        await SoakRest(hosts: places.compactMap(\.host), figures: figures).check()
         for place in places { await place.stop(figures) }
         return figures.withLock { $0 }
     }
@@ -54,13 +60,22 @@ struct Soak: Sendable {
         // Those that were killed do not answer: that shall not take long.
         configuration.connections.dialTimeout = .seconds(2)
         configuration.streams.negotiationTimeout = .seconds(5)
+        // Fewer than there are: peers are forgotten all the while.
+        configuration.rememberedPeers = max(1, hosts / 2)
         let host = try BasicHost(
             identity: place.identity,
             transports: [makeTransport(place.identity)],
             configuration: configuration
         )
         figures.withLock { $0.hosts.note(host) }
-        await host.handle(EchoProtocol.name, handler: EchoProtocol.handler)
+        await host.handle(EchoProtocol.name) { stream in
+            figures.withLock { figures in
+                figures.inboundStreams.note(stream)
+                figures.handlers.begun += 1
+            }
+            defer { figures.withLock { $0.handlers.ended += 1 } }
+            try await EchoProtocol.handler(stream)
+        }
         let running = Task { try await host.run() }
         try await host.listen(on: anywhere)
         place.set(host, running)
@@ -190,7 +205,7 @@ struct Soak: Sendable {
                 figures.hung += 1
                 return figures.surprises.append("\(kind) hung for \(took): \(failure ?? "and was answered then")")
             }
-            guard let failure else { return figures.answered += 1 }
+            guard let failure else { return figures.answeredByKind[kind, default: 0] += 1 }
             figures.failures["\(kind) \(failure)", default: 0] += 1
             if !isKnown { figures.surprises.append("\(kind): \(failure)") }
         }
@@ -202,43 +217,13 @@ protocol SoakOutsider: Sendable {
     /// Where it listens, with `/p2p`; `nil` while there is none.
     var address: Multiaddr? { get }
 
-    /// Kills it without a word, and starts it again, to dial one of the hosts. `false` when somebody is at it already.
-    func killAndStart(dialing host: Multiaddr) async throws -> Bool
+    /// Kills it without a word, and starts it again, to dial one of the hosts or nobody. `false` when somebody is at it
+    /// already.
+    func killAndStart(dialing host: Multiaddr?) async throws -> Bool
 }
 
 /// Something that must never happen.
 struct SoakFailure: Error, CustomStringConvertible {
     var description: String
     init(_ description: String) { self.description = description }
-}
-
-/// Where a host lives, and lives again.
-final class SoakPlace: Sendable {
-    let identity = PrivateKey.ed25519()
-    private let current = Mutex<(host: BasicHost, running: Task<Void, any Error>)?>(nil)
-
-    var host: BasicHost? { current.withLock { $0?.host } }
-
-    func set(_ host: BasicHost, _ running: Task<Void, any Error>) {
-        current.withLock { $0 = (host, running) }
-    }
-
-    /// Closes the host, or cancels the task that it runs in, and waits until nothing of it runs any more. `false` when
-    /// there is none.
-    @discardableResult
-    func stop(_ figures: SoakRecord, asTask: Bool = false) async -> Bool {
-        let taken = current.withLock { current in
-            defer { current = nil }
-            return current
-        }
-        guard let (host, running) = taken else { return false }
-        if asTask { running.cancel() } else { await host.close() }
-        let result = await running.result
-        let left = host.connections().count
-        figures.withLock { figures in
-            if case .failure(let error) = result { figures.surprises.append("run() ended with \(error)") }
-            if left > 0 { figures.surprises.append("\(left) connections are left in a closed host") }
-        }
-        return true
-    }
 }

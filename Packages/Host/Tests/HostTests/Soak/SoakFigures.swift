@@ -7,7 +7,7 @@ struct SoakFigures: Sendable {
     /// Requests of each kind.
     var requests: [String: Int] = [:]
     /// Those of them that came to what they were meant to.
-    var answered = 0
+    var answeredByKind: [String: Int] = [:]
     /// The others, each by its kind and its typed error.
     var failures: [String: Int] = [:]
     /// Requests that were not done in time.
@@ -16,17 +16,37 @@ struct SoakFigures: Sendable {
     var slowest: Duration = .zero
     /// Those that are not done yet.
     var running = SoakRequests()
-    /// What must not happen: an error without a type, a wrong answer, a connection left over.
+    /// What must not happen: an error without a type, a wrong answer, a connection or anything else left over.
     var surprises: [String] = []
     var kills = 0
     /// Peers outside that were killed without a word.
     var silentKills = 0
     var disconnects = 0
     var hosts = WeakHosts()
+    /// Streams that hosts opened to ask for something.
     var streams = WeakStreams()
+    /// Streams on which they were asked.
+    var inboundStreams = WeakStreams()
+    /// Tasks that handle a stream. As long as one goes on, its host's `run()` does.
+    var handlers = SoakTasks()
+    /// How it was once nobody asked for anything any more; `nil` before.
+    var rest: SoakRest.State?
 
     var total: Int { requests.values.reduce(0, +) }
+    var answered: Int { answeredByKind.values.reduce(0, +) }
+    /// Of each kind of request the part that was answered.
+    var answeredParts: [String: Double] {
+        requests.reduce(into: [:]) { $0[$1.key] = Double(answeredByKind[$1.key] ?? 0) / Double($1.value) }
+    }
     var failed: Int { failures.values.reduce(0, +) }
+}
+
+/// Tasks of one sort.
+struct SoakTasks: Sendable {
+    var begun = 0
+    var ended = 0
+
+    var underWay: Int { begun - ended }
 }
 
 /// Requests that are under way.
@@ -65,6 +85,8 @@ struct WeakHosts: Sendable {
 
     private var entries: [Entry] = []
     private(set) var made = 0
+    /// Those of them whose `run()` has returned.
+    var ended = 0
 
     mutating func note(_ host: BasicHost) {
         made += 1
