@@ -31,6 +31,13 @@ final class TemporaryFile: Sendable {
         return try await other.read { try Data.fetchAll($0, sql: "SELECT id FROM peer ORDER BY id") }
     }
 
+    /// What SQLite finds wrong with the file: "ok" alone when it is nothing.
+    func check() async throws -> [String] {
+        let other = try DatabaseQueue(path: path)
+        defer { try? other.close() }
+        return try await other.read { try String.fetchAll($0, sql: "PRAGMA integrity_check") }
+    }
+
     deinit { try? FileManager.default.removeItem(at: folder) }
 }
 
