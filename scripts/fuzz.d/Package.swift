@@ -47,6 +47,8 @@ let package = Package(
             dependencies: [
                 "FuzzSupport",
                 .product(name: "Host", package: "Host"),
+                .product(name: "Multiaddr", package: "Multiaddr"),
+                .product(name: "PeerID", package: "PeerID"),
             ],
             swiftSettings: settings
         ),

@@ -10,6 +10,8 @@ import hashlib
 import json
 import pathlib
 import re
+import subprocess
+import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 PACKAGES = HERE.parent.parent / "Packages"
@@ -197,5 +199,57 @@ def negotiations():
         corpus.finish()
 
 
-for part in (addresses, multiformats, dns, keys, certificates, packets, negotiations):
+def field(number, content):
+    """A field of a protobuf: bytes, or a number."""
+    if isinstance(content, int):
+        return varint(number << 3) + varint(content)
+    return varint(number << 3 | 2) + varint(len(content)) + content
+
+
+def sign(content):
+    """The signature by the Ed25519 key of 32 zero bytes, whose peer the fuzzers take for the one that speaks."""
+    with tempfile.NamedTemporaryFile() as key, tempfile.NamedTemporaryFile() as text:
+        key.write(bytes.fromhex("302e020100300506032b657004220420") + bytes(32))
+        text.write(content)
+        key.flush()
+        text.flush()
+        return subprocess.run(
+            ["openssl", "pkeyutl", "-sign", "-rawin", "-keyform", "DER", "-inkey", key.name, "-in", text.name],
+            check=True, capture_output=True,
+        ).stdout
+
+
+def identities():
+    identify, envelope = Corpus("identify"), Corpus("signed-envelope")
+    key = field(1, 1) + field(2, bytes.fromhex("3b6a27bcceb6a42d62a3a8d02a6f0d73653215771de243a63ac048a18b59da29"))
+    # Short keys are their own hash.
+    peer = b"\x00" + varint(len(key)) + key
+    quic = bytes.fromhex("04c0000201910211cd03")
+    addresses = [quic, b"\x04\x7f\x00\x00\x01\x91\x02\x00\x01\xcd\x03", b"\xff\xff\x7f", b""]
+    for count in (0, 1, 4, 600):
+        record = field(1, peer) + field(2, 7)
+        for index in range(count):
+            record += field(3, field(1, addresses[index % len(addresses)]))
+        envelope.add(b"\x01" + record)
+        for domain, kind in ((b"libp2p-peer-record", b"\x03\x01"), (b"libp2p-relay-rsvp", b"\x03\x02")):
+            signed = sign(b"".join(varint(len(part)) + part for part in (domain, kind, record)))
+            whole = field(1, key) + field(2, kind) + field(3, record) + field(5, signed)
+            envelope.add(b"\x00" + whole)
+            if count <= 4:
+                identify.add(b"\x00" + varint(len(field(8, whole))) + field(8, whole))
+    whole = (field(1, key) + field(2, quic) + field(3, b"/ipfs/id/1.0.0") + field(3, b"na") + field(3, b"x" * 1500)
+             + field(4, quic) + field(5, b"ipfs/0.1.0") + field(6, "\u00e9".encode() * 200) + field(99, b"unknown"))
+    # One more byte, so that the limit of texts lies within a character.
+    text = field(6, b"a" + "\u00e9".encode() * 200)
+    identify.add(b"\x00" + varint(len(text)) + text)
+    for told in (0, 1, 2, 4, 5, 8, 12):
+        identify.add(bytes([told]) + varint(len(whole)) + whole)
+        identify.add(bytes([told]) + (varint(len(field(3, b"/a"))) + field(3, b"/a")) * 10)
+    identify.add(b"\x00" + varint(8192) + b"\x0a")
+    identify.add(b"\x00" + varint(8193) + b"\x0a")
+    for corpus in (identify, envelope):
+        corpus.finish()
+
+
+for part in (addresses, multiformats, dns, keys, certificates, packets, negotiations, identities):
     part()

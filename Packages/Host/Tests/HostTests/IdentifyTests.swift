@@ -164,8 +164,11 @@ import Testing
     @Test func whatAPeerTellsIsBounded() throws {
         var told = content(protocols: ["/fine", "", "na", String(repeating: "x", count: 1500)])
         told.agentVersion = String(repeating: "a", count: 4000)
+        told.protocolVersion = "a" + String(repeating: "\u{e9}", count: 200)
         let info = try IdentifyMessage.decode(IdentifyMessage.encode(told), from: key.peerID, key: key.publicKey)
         #expect(info.agentVersion?.utf8.count == IdentifyMessage.textLimit)
+        // Cut between two characters.
+        #expect(info.protocolVersion == "a" + String(repeating: "\u{e9}", count: 127))
         #expect(info.protocols == ["/fine"])
     }
 

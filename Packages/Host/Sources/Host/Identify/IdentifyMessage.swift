@@ -117,6 +117,13 @@ enum IdentifyMessage {
     }
 
     private static func bounded(_ text: String) -> String {
-        text.utf8.count <= textLimit ? text : String(decoding: text.utf8.prefix(textLimit), as: UTF8.self)
+        guard text.utf8.count > textLimit else { return text }
+        // Between two characters: half of one would be read as another, which is longer.
+        var size = 0
+        let scalars = text.unicodeScalars.prefix { scalar in
+            size += UTF8.width(scalar)
+            return size <= textLimit
+        }
+        return String(String.UnicodeScalarView(scalars))
     }
 }
