@@ -68,8 +68,8 @@ extension BenchNode {
             return try await listenRaw(on: anywhere, connections: connections)
         }
         try await withHost(connections: connections) { host in
-            await host.handle(EchoProtocol.name, handler: EchoProtocol.handler)
-            await host.handle(PerfProtocol.name, handler: PerfProtocol.handler())
+            await host.handle(EchoProtocol.name, runsOnTransport: true, handler: EchoProtocol.handler)
+            await host.handle(PerfProtocol.name, runsOnTransport: true, handler: PerfProtocol.handler())
             for address in try await host.listen(on: anywhere) { say("listening \(address)") }
             try await host.run()
         }

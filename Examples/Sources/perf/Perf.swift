@@ -76,7 +76,7 @@ extension Perf {
         try await stoppingOnSignals(logger: logger) {
             let quic = try makeTransport(identity: key, logger: logger, adjusting: adjust)
             try await withHost(identity: key, transports: [quic], listen: [address], logger: logger) { host in
-                await host.handle(PerfProtocol.name, handler: PerfProtocol.handler())
+                await host.handle(PerfProtocol.name, runsOnTransport: true, handler: PerfProtocol.handler())
                 for address in host.listenAddresses { Output.line("listening \(address)") }
                 try await host.run()
             }
@@ -94,6 +94,7 @@ extension Perf {
                 let report = PerfReport(upload: upload, download: download)
                 try await withThrowingTaskGroup(of: Void.self) { group in
                     group.addTask { await report.everySecond() }
+                    group.addTask { await report.drawing() }
                     defer { group.cancelAll() }
                     let peer = try await host.connect(to: address)
                     _ = try await host.perf(peer, upload: upload, download: download) { report.add($0) }

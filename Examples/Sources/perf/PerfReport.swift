@@ -18,6 +18,8 @@ final class PerfReport: Sendable {
     private struct State {
         var total = Counts()
         var recent = Counts()
+        /// What the bar does not show yet.
+        var undrawn = 0
         var since: ContinuousClock.Instant
     }
 
@@ -32,18 +34,34 @@ final class PerfReport: Sendable {
         progress = Progress(total: overflow ? nil : Int(exactly: total), always: false)
     }
 
-    /// Some more bytes were handed to the stream, or arrived.
+    /// Some more bytes were handed to the stream, or arrived. Only counts: a terminal may hold its writer up.
     func add(_ step: PerfProgress) {
         let (upload, download) =
             switch step {
             case .uploaded(let count): (count, 0)
             case .downloaded(let count): (0, count)
             }
-        progress.advance(upload + download)
         state.withLock { state in
             state.total.add(upload, download)
             state.recent.add(upload, download)
+            state.undrawn += upload + download
         }
+    }
+
+    /// Keeps the bar up to date until the task is cancelled.
+    func drawing() async {
+        while !Task.isCancelled {
+            draw()
+            try? await ContinuousClock().sleep(for: .milliseconds(100))
+        }
+    }
+
+    private func draw() {
+        let count = state.withLock { state in
+            defer { state.undrawn = 0 }
+            return state.undrawn
+        }
+        if count > 0 { progress.advance(count) }
     }
 
     /// Prints what moved in each second, also when nothing did, until the task is cancelled.
@@ -67,6 +85,7 @@ final class PerfReport: Sendable {
 
     /// Prints the sums.
     func finish() {
+        draw()
         let total = state.withLock { $0.total }
         line("final", total, seconds: (ContinuousClock.now - started) / .seconds(1))
     }

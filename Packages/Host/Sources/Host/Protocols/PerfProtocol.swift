@@ -7,10 +7,11 @@ import Synchronization
 /// The client says how many bytes it wants back (8 bytes, big-endian), sends what it wants and ends its side; then the
 /// server sends that many and ends its own. One block of ``blockSize`` bytes is all that either side keeps in memory.
 ///
-/// A host does not serve it unless told to: it lets anybody use as much of the line as they like.
+/// A host does not serve it unless told to: it lets anybody use as much of the line as they like. It does little with each
+/// block, so it is served best where the connection is driven.
 ///
 /// ```swift
-/// await server.handle(PerfProtocol.name, handler: PerfProtocol.handler())
+/// await server.handle(PerfProtocol.name, runsOnTransport: true, handler: PerfProtocol.handler())
 /// let result = try await client.perf(peer, upload: 1 << 20, download: 1 << 20)
 /// ```
 public enum PerfProtocol {
@@ -56,7 +57,8 @@ public enum PerfProtocol {
     ///   - download: How many bytes to ask for.
     ///   - idleLimit: The measurement fails when nothing moves for so long (twice as long at most).
     ///   - clock: What measures time.
-    ///   - onProgress: Called after each block: bytes that were handed to the stream, or that arrived.
+    ///   - onProgress: Called after each block: bytes that were handed to the stream, or that arrived. It is called where the
+    ///     connection is driven (`MuxedConnection.taskExecutor`), so it must be short and must not block.
     /// - Throws: ``HostError``: ``HostError/Code/perfFailed`` when another number of bytes came than was asked for,
     ///   ``HostError/Code/timeout`` when nothing moved.
     public static func measure(
@@ -68,36 +70,39 @@ public enum PerfProtocol {
         onProgress: @escaping @Sendable (PerfProgress) -> Void = { _ in }
     ) async throws -> PerfResult {
         do {
-            return try await whileMoving(idleLimit, clock) { movement in
-                let start = clock.now()
-                try await stream.write(withUnsafeBytes(of: download.bigEndian) { Array($0) })
-                try await send(upload, on: stream) { count in
-                    movement.advance()
-                    onProgress(.uploaded(count))
-                }
-                try await stream.closeWrite()
-                let uploadTime = start.elapsed()
-                var received: UInt64 = 0
-                while let bytes = try await stream.read(upTo: blockSize) {
-                    movement.advance()
-                    received += UInt64(bytes.count)
-                    onProgress(.downloaded(bytes.count))
-                    guard received <= download else { break }
-                }
-                guard received == download else {
-                    let came = received > download ? "more" : "\(received)"
-                    throw HostError(
-                        .perfFailed,
-                        "asked \(stream.remotePeer) for \(download) bytes, but \(came) came"
+            // Where the connection is driven: each block would else wake a thread, and its memory change hands.
+            return try await withTaskExecutorPreference(stream.connection.taskExecutor) {
+                try await whileMoving(idleLimit, clock) { movement in
+                    let start = clock.now()
+                    try await stream.write(withUnsafeBytes(of: download.bigEndian) { Array($0) })
+                    try await send(upload, on: stream) { count in
+                        movement.advance()
+                        onProgress(.uploaded(count))
+                    }
+                    try await stream.closeWrite()
+                    let uploadTime = start.elapsed()
+                    var received: UInt64 = 0
+                    while let bytes = try await stream.read(upTo: blockSize) {
+                        movement.advance()
+                        received += UInt64(bytes.count)
+                        onProgress(.downloaded(bytes.count))
+                        guard received <= download else { break }
+                    }
+                    guard received == download else {
+                        let came = received > download ? "more" : "\(received)"
+                        throw HostError(
+                            .perfFailed,
+                            "asked \(stream.remotePeer) for \(download) bytes, but \(came) came"
+                        )
+                    }
+                    try await stream.close()
+                    return PerfResult(
+                        uploaded: upload,
+                        downloaded: received,
+                        uploadTime: uploadTime,
+                        downloadTime: start.elapsed() - uploadTime
                     )
                 }
-                try await stream.close()
-                return PerfResult(
-                    uploaded: upload,
-                    downloaded: received,
-                    uploadTime: uploadTime,
-                    downloadTime: start.elapsed() - uploadTime
-                )
             }
         } catch {
             stream.reset()
@@ -182,7 +187,8 @@ extension BasicHost {
     ///   - upload: How many bytes to send.
     ///   - download: How many bytes to ask for.
     ///   - idleLimit: The measurement fails when nothing moves for so long (twice as long at most).
-    ///   - onProgress: Called after each block of at most ``PerfProtocol/blockSize`` bytes.
+    ///   - onProgress: Called after each block of at most ``PerfProtocol/blockSize`` bytes, where the connection is driven
+    ///     (`MuxedConnection.taskExecutor`): it must be short and must not block.
     public func perf(
         _ peer: PeerID,
         upload: UInt64,
