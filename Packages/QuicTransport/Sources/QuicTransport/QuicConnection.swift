@@ -207,7 +207,11 @@ public final class QuicConnection: MuxedConnection {
     public func acceptQuicStream() async throws(QuicError) -> QuicStream {
         let stream = try await inbound.next(timeout: settings.configuration.timeouts.streamAccept)
         let driver = driver
-        eventLoop.execute { driver.value.streamAccepted() }
+        if eventLoop.inEventLoop {
+            driver.value.streamAccepted()
+        } else {
+            eventLoop.execute { driver.value.streamAccepted() }
+        }
         return stream
     }
 

@@ -32,6 +32,7 @@ import Testing
             for _ in 0..<5000 {
                 // The peer opens what it may, everything is accepted, and the oldest ends.
                 opened = granted
+                granted += credit.streamsOpened(upTo: opened)
                 while accepted < opened {
                     accepted += 1
                     granted += credit.streamAccepted()
@@ -42,5 +43,26 @@ import Testing
                 #expect(granted > opened)
             }
         }
+    }
+
+    @Test func aPeerThatHasCreditGetsMoreInSteps() {
+        var credit = InboundStreamCredit(initial: 100, limit: 1000)
+        var grants: [Int] = []
+        for number in 1...60 {
+            grants.append(credit.streamsOpened(upTo: number))
+            grants.append(credit.streamAccepted())
+        }
+        #expect(grants.filter { $0 > 0 } == [25, 25])
+    }
+
+    @Test func aPeerThatIsShortOfCreditGetsItAtOnce() {
+        var credit = InboundStreamCredit(initial: 100, limit: 1000)
+        #expect(credit.streamsOpened(upTo: 51) == 0)
+        #expect(credit.streamAccepted() == 1)
+        // Fifty left is not short.
+        #expect(credit.streamAccepted() == 0)
+        #expect(credit.streamsOpened(upTo: 52) == 1)
+        // A number that was counted before changes nothing.
+        #expect(credit.streamsOpened(upTo: 1) == 0)
     }
 }

@@ -67,6 +67,7 @@ extension ConnectionDriver {
         let stream = makeStream(id, .inbound, connection)
         // The credit bounds the queue, so it cannot be full while the peer keeps to it; the core closes when it does not.
         if !connection.inbound.offer(stream) { stream.reset(code: .resourceLimitExceeded) }
+        allow(inbound.streamsOpened(upTo: Int(id.rawValue / 4) + 1))
     }
 
     /// The application has taken a stream that the peer opened.

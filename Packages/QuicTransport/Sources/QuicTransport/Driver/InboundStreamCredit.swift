@@ -2,20 +2,32 @@
 ///
 /// The credit follows the application: at first some streams, one more for each that was accepted, never more open at once
 /// than the limit. A peer whose streams nobody accepts is held at the initial credit, even if it closes them.
+///
+/// It is given in steps, because each grant is a packet: while the peer can open half of its initial streams, further ones are
+/// gathered until they are a quarter. A peer that has less gets all there is, at once.
 struct InboundStreamCredit {
     private let initial: Int
     private let limit: Int
+    private let step: Int
     private var granted: Int
+    private var opened = 0
     private var accepted = 0
     private var finished = 0
 
     init(initial: Int, limit: Int) {
         self.initial = initial
         self.limit = limit
+        step = max(1, initial / 4)
         granted = initial
     }
 
-    /// The application has taken a stream.
+    /// The peer has opened its streams up to this number, the first being 1. Returns how many more streams to allow.
+    mutating func streamsOpened(upTo number: Int) -> Int {
+        opened = max(opened, number)
+        return grant()
+    }
+
+    /// The application has taken a stream. Returns how many more streams to allow.
     mutating func streamAccepted() -> Int {
         accepted += 1
         return grant()
@@ -28,9 +40,9 @@ struct InboundStreamCredit {
     }
 
     private mutating func grant() -> Int {
-        let target = min(initial + accepted, limit + finished)
-        guard target > granted else { return 0 }
-        defer { granted = target }
-        return target - granted
+        let more = min(initial + accepted, limit + finished) - granted
+        guard more > 0, more >= step || granted - opened < initial / 2 else { return 0 }
+        granted += more
+        return more
     }
 }
