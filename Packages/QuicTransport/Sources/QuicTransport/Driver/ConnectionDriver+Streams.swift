@@ -79,7 +79,7 @@ extension ConnectionDriver {
         guard count > 0 else { return }
         core.allowStreams(count)
         endpoint.touch(self)
-        endpoint.serviceTouched()
+        endpoint.serviceSoon()
     }
 
     // MARK: both

@@ -86,17 +86,28 @@ final class ConnectionDriver {
     /// A task left something in a mailbox.
     func wake() {
         endpoint.touch(self)
-        endpoint.serviceTouched()
+        endpoint.serviceSoon()
+    }
+
+    /// Whether tasks run on the loop, at the end of whose turn this connection now has its own.
+    func joinsTurn() -> Bool {
+        guard endpoint.taskExecutor.isBusy else { return false }
+        endpoint.touch(self)
+        return true
     }
 
     // MARK: one turn
 
     /// Takes what the tasks want, hands out what happened, writes what can be sent, and arms the timer. Every input ends
     /// in exactly one of these.
-    func service(now: UInt64) {
+    ///
+    /// - Parameter gathers: Whether to write nothing while tasks run on the loop, such as those that were just resumed: what
+    ///   they write can go with it. There is another turn, when they have run.
+    func service(now: UInt64, gathers: Bool = false) {
         guard !isOver else { return }
         takeOrders()
         handleEvents()
+        if gathers, core.isEstablished, endpoint.taskExecutor.isBusy { return endpoint.postpone(self) }
         send(now: now)
         endpoint.core.synchronize(core)
         // Writing can end the connection.

@@ -44,6 +44,7 @@ final class EndpointDriver: UDPEndpointHandler {
     private var closedSockets = UDPStatistics()
     private(set) var drivers: [ConnectionHandle: ConnectionDriver] = [:]
     private var touched: [ConnectionDriver] = []
+    private var postponed: [ConnectionDriver] = []
     private var isServicing = false
     /// What the kernel had no room for, by socket, and who waits for room.
     private var unsent: [ObjectIdentifier: (bytes: [UInt8], batch: SendBatch)] = [:]
@@ -84,7 +85,9 @@ final class EndpointDriver: UDPEndpointHandler {
     var connectionCount: Int { core.connectionCount }
 
     func start() {
-        if !inboxes.isEmpty { inboxes[Int(core.owner)].open(NIOLoopBound(self, eventLoop: eventLoop)) }
+        let bound = NIOLoopBound(self, eventLoop: eventLoop)
+        if !inboxes.isEmpty { inboxes[Int(core.owner)].open(bound) }
+        taskExecutor.attach(bound)
         socket.start(self)
     }
 
@@ -248,7 +251,7 @@ final class EndpointDriver: UDPEndpointHandler {
         }
     }
 
-    func receiveCompleted(_ endpoint: UDPEndpoint) { serviceTouched() }
+    func receiveCompleted(_ endpoint: UDPEndpoint) { serviceTouched(gathers: true) }
 
     /// Notes a connection that needs a turn.
     func touch(_ driver: ConnectionDriver) {
@@ -257,9 +260,19 @@ final class EndpointDriver: UDPEndpointHandler {
         touched.append(driver)
     }
 
+    /// Notes a connection that is to have another turn at the end of that of the tasks on this loop.
+    func postpone(_ driver: ConnectionDriver) { postponed.append(driver) }
+
+    /// Gives every touched connection its turn, when the tasks on this loop have had theirs.
+    func serviceSoon() {
+        if !taskExecutor.isBusy { serviceTouched() }
+    }
+
     /// Gives every touched connection its turn. Called from inside a turn it does nothing: the outer one goes on.
-    func serviceTouched() {
-        guard !isServicing else { return }
+    ///
+    /// - Parameter gathers: Whether those that wake tasks on this loop write when the tasks have run.
+    func serviceTouched(gathers: Bool = false) {
+        guard !isServicing, !touched.isEmpty else { return }
         isServicing = true
         let now = NIODeadline.now().uptimeNanoseconds
         var index = 0
@@ -267,10 +280,13 @@ final class EndpointDriver: UDPEndpointHandler {
             let driver = touched[index]
             index += 1
             driver.isTouched = false
-            driver.service(now: now)
+            driver.service(now: now, gathers: gathers)
         }
         touched.removeAll(keepingCapacity: true)
         isServicing = false
+        guard !postponed.isEmpty else { return }
+        for driver in postponed { touch(driver) }
+        postponed.removeAll(keepingCapacity: true)
     }
 
     // MARK: datagrams out
@@ -391,6 +407,7 @@ final class EndpointDriver: UDPEndpointHandler {
         for address in Array(further.keys) { detach(address) }
         socket.close()
         if !inboxes.isEmpty { inboxes[Int(core.owner)].close() }
+        taskExecutor.attach(nil)
         onClosed?(counts)
         onClosed = nil
         // It holds the queue of accepted connections, and those that nobody took hold this driver.

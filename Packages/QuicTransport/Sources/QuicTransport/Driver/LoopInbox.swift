@@ -94,7 +94,7 @@ final class LoopInbox: Sendable {
                 )
             }
         }
-        driver.serviceTouched()
+        driver.serviceTouched(gathers: true)
         bytes.removeAll(keepingCapacity: true)
         entries.removeAll(keepingCapacity: true)
         state.withLock { state in

@@ -33,7 +33,9 @@ final class WakeList: Sendable {
             state.streams.append((id, mailbox))
             return state.streams.count == 1 ? driver : nil
         }
-        if let driver { eventLoop.execute { driver.value.wake() } }
+        guard let driver else { return }
+        if eventLoop.inEventLoop, driver.value.joinsTurn() { return }
+        eventLoop.execute { driver.value.wake() }
     }
 
     /// Takes the list; the loop calls it.
