@@ -54,6 +54,12 @@ public protocol MuxedConnection: AnyObject, Sendable {
     /// - Throws: A ``ClassifiedStreamError``.
     func openStream() async throws -> any MuxedStream
 
+    /// Opens a bidirectional stream if that needs no waiting, such as by a task on the ``taskExecutor``; saves what waiting
+    /// needs. `nil` when it does, and nothing was done: call ``openStream()``.
+    ///
+    /// - Throws: A ``ClassifiedStreamError``.
+    func openStreamAtOnce() throws -> (any MuxedStream)?
+
     /// Waits for the next stream that the peer opens.
     ///
     /// - Throws: A ``ClassifiedStreamError``, of kind ``StreamFailureKind/connectionClosed(code:byPeer:)`` once the
@@ -75,6 +81,9 @@ public protocol MuxedConnection: AnyObject, Sendable {
 extension MuxedConnection {
     /// No place of its own: its streams are driven by the tasks that use them.
     public var taskExecutor: (any TaskExecutor)? { nil }
+
+    /// Always waits.
+    public func openStreamAtOnce() throws -> (any MuxedStream)? { nil }
 
     /// Not measured.
     public var roundTripTime: Duration? { nil }

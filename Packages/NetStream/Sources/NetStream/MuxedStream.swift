@@ -53,6 +53,10 @@ public protocol MuxedStream: AnyObject, Sendable {
     /// - Throws: A ``ClassifiedStreamError``. When it is thrown, part of `bytes` may have been sent.
     func write(_ bytes: [UInt8]) async throws
 
+    /// Sends bytes if that needs no waiting; saves what waiting needs. `false` when it does, and nothing was done: call
+    /// ``write(_:)``, which also says what is wrong with the stream.
+    func writeAtOnce(_ bytes: [UInt8]) -> Bool
+
     /// Ends the sending half: the peer reads what was written and then the end of the stream.
     func closeWrite() async throws
 
@@ -71,6 +75,9 @@ public protocol MuxedStream: AnyObject, Sendable {
 }
 
 extension MuxedStream {
+    /// Always waits.
+    public func writeAtOnce(_ bytes: [UInt8]) -> Bool { false }
+
     /// Forgotten at once: for transports that list no streams.
     public func note(protocolID: String?) {}
 }

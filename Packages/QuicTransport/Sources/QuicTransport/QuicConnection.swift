@@ -161,8 +161,16 @@ public final class QuicConnection: MuxedConnection {
         try await openQuicStream()
     }
 
+    /// Opens a bidirectional stream for a task on the ``taskExecutor`` when the peer has given credit for it; `nil` otherwise.
+    ///
+    /// - Throws: ``QuicError`` of code `streamLimit`, or what ended the connection.
+    public func openStreamAtOnce() throws -> (any MuxedStream)? {
+        eventLoop.inEventLoop && !Task.isCancelled ? try driver.value.openAtOnce() : nil
+    }
+
     /// Opens a bidirectional stream; see ``openStream()``.
     public func openQuicStream() async throws(QuicError) -> QuicStream {
+        if eventLoop.inEventLoop, !Task.isCancelled, let stream = try driver.value.openAtOnce() { return stream }
         let id = makeWaiterID()
         let driver = driver
         let eventLoop = eventLoop

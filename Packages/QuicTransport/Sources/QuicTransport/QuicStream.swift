@@ -50,6 +50,9 @@ public final class QuicStream: MuxedStream {
         try await mailbox.write(bytes, timeout: connection.settings.configuration.timeouts.streamWrite)
     }
 
+    /// Sends bytes if there is room for all of them and nobody else is writing; see `MuxedStream`.
+    public func writeAtOnce(_ bytes: [UInt8]) -> Bool { mailbox.writeAtOnce(bytes) }
+
     /// Ends the sending half (FIN, RFC 9000 §3.1). Idempotent.
     public func closeWrite() async throws {
         try await mailbox.closeWrite(timeout: connection.settings.configuration.timeouts.streamClose)

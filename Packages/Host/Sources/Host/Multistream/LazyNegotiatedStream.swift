@@ -154,6 +154,11 @@ final class LazyNegotiatedStream: MuxedStream {
     }
 
     private func send(_ bytes: [UInt8]) async throws {
+        if base.writeAtOnce(bytes) {
+            state.withLock { $0.isOpened = true }
+            opened.fulfil(.success(()))
+            return
+        }
         await uncancelled { [self] in
             do {
                 try await withDeadline(timeout, clock: clock, breakingOff: breakOff) { try await base.write(bytes) }

@@ -160,11 +160,15 @@ extension BasicHost {
     func newStream(on connection: HostConnection, names: [[UInt8]]) async throws(HostError) -> NetStream {
         do {
             let settings = configuration.streams
-            let use = try connection.reserveStream(.outbound)
             let choice = lazyChoice(of: names, for: connection.peer)
-            if let choice { try use.settle(String(decoding: choice, as: UTF8.self)) }
-            let muxed = try await withDeadline(settings.negotiationTimeout, clock: configuration.clock) {
-                try await connection.muxed.openStream()
+            let use = try connection.reserveStream(.outbound, for: choice.map { String(decoding: $0, as: UTF8.self) })
+            let muxed: any MuxedStream
+            if let ready = try connection.muxed.openStreamAtOnce() {
+                muxed = ready
+            } else {
+                muxed = try await withDeadline(settings.negotiationTimeout, clock: configuration.clock) {
+                    try await connection.muxed.openStream()
+                }
             }
             metrics.streamsOpened.increment()
             if let known = choice {
@@ -210,8 +214,7 @@ extension BasicHost {
 
     private func lazyChoice(of names: [[UInt8]], for peer: PeerID) -> [UInt8]? {
         guard configuration.streams.negotiatesLazily, let known = peerStore.protocols(of: peer) else { return nil }
-        let spoken = Set(known.map { Array($0.utf8) })
-        return names.first { spoken.contains($0) }
+        return names.first { name in known.contains { $0.utf8.elementsEqual(name) } }
     }
 }
 

@@ -143,16 +143,23 @@ final class HostConnection: Sendable {
     var uses: [StreamUse] { state.withLock { $0.uses.values.compactMap(\.use) } }
 
     /// Makes room for a stream.
-    func reserveStream(_ direction: Direction) throws(HostError) -> StreamUse {
+    ///
+    /// - Parameter protocolID: What will be spoken on it, when that is known already.
+    func reserveStream(_ direction: Direction, for protocolID: String? = nil) throws(HostError) -> StreamUse {
         let isReserved = state.withLock { $0.isReserved }
         let span = try resources.open(
             resources.stream(direction),
-            in: [.system, .transient, .peer(peer), .connection(info.id)],
+            in: scopes(of: protocolID),
             isReserved: isReserved
         )
         state.withLock { $0.streamCount += 1 }
         metrics.streams.increment()
-        return StreamUse(of: self, direction: direction, span: span)
+        return StreamUse(of: self, direction: direction, protocolID: protocolID, span: span)
+    }
+
+    /// Where a stream counts that speaks this protocol, or one that is not known.
+    fileprivate func scopes(of protocolID: String?) -> [ResourceScope] {
+        [.system, .peer(peer), .connection(info.id), protocolID.map { .protocolName($0) } ?? .transient]
     }
 
     /// Wraps a stream of this connection, counted until it is released.
@@ -190,12 +197,13 @@ final class StreamUse: Sendable {
     let direction: Direction
     private let connection: HostConnection
     private let span: ResourceSpan
-    private let state = Mutex(State())
+    private let state: Mutex<State>
 
-    fileprivate init(of connection: HostConnection, direction: Direction, span: ResourceSpan) {
+    fileprivate init(of connection: HostConnection, direction: Direction, protocolID: String?, span: ResourceSpan) {
         self.connection = connection
         self.direction = direction
         self.span = span
+        state = Mutex(State(protocolID: protocolID))
     }
 
     deinit { end() }
@@ -209,11 +217,7 @@ final class StreamUse: Sendable {
     ///   - protocolID: What was agreed on.
     ///   - scope: The name that it counts for; that of the handler when a predicate took the peer's name.
     func settle(_ protocolID: String, countedAs scope: String? = nil) throws(HostError) {
-        try span.move(
-            to: [
-                .system, .peer(connection.peer), .connection(connection.info.id), .protocolName(scope ?? protocolID),
-            ]
-        )
+        try span.move(to: connection.scopes(of: scope ?? protocolID))
         state.withLock { $0.protocolID = protocolID }
     }
 

@@ -78,9 +78,11 @@ struct ResourceLedger: Sendable {
         for scope in scopes where !span.scopes.contains(scope) {
             try check(span.amount, in: scope, isReserved: span.isReserved)
         }
-        close(id)
+        // Most scopes stay what they are: a stream whose protocol becomes known still is of its peer.
+        for scope in span.scopes where !scopes.contains(scope) { add(ResourceUsage() - span.amount, to: scope) }
+        for scope in scopes where !span.scopes.contains(scope) { add(span.amount, to: scope) }
         span.scopes = scopes
-        insert(span, id: id)
+        spans[id] = span
         return true
     }
 
@@ -146,20 +148,18 @@ struct ResourceLedger: Sendable {
         isReserved: Bool
     ) throws(ResourceLimitExceeded) {
         let used = usage(of: scope)
-        let wanted = [
-            (Resource.connections, amount.connections, used.connections),
-            (.inboundConnections, amount.inboundConnections, used.inboundConnections),
-            (.outboundConnections, amount.outboundConnections, used.outboundConnections),
-            (.inboundStreams, amount.inboundStreams, used.inboundStreams),
-            (.outboundStreams, amount.outboundStreams, used.outboundStreams),
-            (.memory, amount.memory, used.memory),
-        ]
-        for (resource, more, used) in wanted where more > 0 {
-            guard let limit = limit(of: resource, in: scope, isReserved: isReserved), more > limit - used else {
-                continue
-            }
+        // Written out: this is asked several times for each stream, and a list would be made each time.
+        func require(_ resource: Resource, _ more: Int, _ used: Int) throws(ResourceLimitExceeded) {
+            guard more > 0, let limit = limit(of: resource, in: scope, isReserved: isReserved), more > limit - used
+            else { return }
             throw exceeded(scope, resource, limit)
         }
+        try require(.connections, amount.connections, used.connections)
+        try require(.inboundConnections, amount.inboundConnections, used.inboundConnections)
+        try require(.outboundConnections, amount.outboundConnections, used.outboundConnections)
+        try require(.inboundStreams, amount.inboundStreams, used.inboundStreams)
+        try require(.outboundStreams, amount.outboundStreams, used.outboundStreams)
+        try require(.memory, amount.memory, used.memory)
     }
 
     private func exceeded(_ scope: ResourceScope, _ resource: Resource, _ limit: Int) -> ResourceLimitExceeded {

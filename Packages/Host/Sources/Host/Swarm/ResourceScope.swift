@@ -56,25 +56,31 @@ extension ResourceScope: CustomStringConvertible {
 
 /// What is counted, as an open set that may grow.
 public struct Resource: Sendable, Hashable, CustomStringConvertible {
-    /// The resource's name, as that of the configuration's field.
-    public let description: String
-
-    private init(_ name: String) {
-        description = name
+    private enum Kind: String {
+        case connections, inboundConnections, outboundConnections, inboundStreams, outboundStreams, memory
     }
 
+    private let kind: Kind
+
+    private init(_ kind: Kind) {
+        self.kind = kind
+    }
+
+    /// The resource's name, as that of the configuration's field.
+    public var description: String { kind.rawValue }
+
     /// Connections of both directions together.
-    public static let connections = Resource("connections")
+    public static let connections = Resource(.connections)
     /// Connections that peers opened.
-    public static let inboundConnections = Resource("inboundConnections")
+    public static let inboundConnections = Resource(.inboundConnections)
     /// Connections that this host opened, and its dials.
-    public static let outboundConnections = Resource("outboundConnections")
+    public static let outboundConnections = Resource(.outboundConnections)
     /// Streams that peers opened.
-    public static let inboundStreams = Resource("inboundStreams")
+    public static let inboundStreams = Resource(.inboundStreams)
     /// Streams that this host opened.
-    public static let outboundStreams = Resource("outboundStreams")
+    public static let outboundStreams = Resource(.outboundStreams)
     /// Bytes of memory, as far as they are accounted for.
-    public static let memory = Resource("memory")
+    public static let memory = Resource(.memory)
 }
 
 /// How much of each resource is in use in a scope.

@@ -20,6 +20,12 @@ extension ConnectionDriver {
         }
     }
 
+    /// Opens a stream; `nil` when there is no credit for it, or others wait for some.
+    func openAtOnce() throws(QuicError) -> QuicStream? {
+        guard openWaiters.isEmpty else { return nil }
+        return try tryOpen().get()
+    }
+
     /// Takes a waiter out of the line.
     func cancelOpen(id: UInt64, _ error: QuicError) {
         guard let index = openWaiters.firstIndex(where: { $0.id == id }) else { return }

@@ -227,7 +227,9 @@ final class StreamMailbox: Sendable {
     }
 
     /// The common case without its ceremony: nobody else is writing and there is room for all of it.
-    private func writeAtOnce(_ bytes: [UInt8]) -> Bool {
+    ///
+    /// - Returns: Whether it was done.
+    func writeAtOnce(_ bytes: [UInt8]) -> Bool {
         let (isDone, wakes) = state.withLock { state -> (Bool, Bool) in
             guard state.outbound.hasRoom(for: bytes.count) else { return (false, false) }
             _ = bytes.withUnsafeBytes { state.outbound.append($0) }
