@@ -22,7 +22,7 @@ class Ours(Contender):
     """Both ends of this repository."""
 
     def __init__(self, binaries: Path, version: str) -> None:
-        super().__init__(NAME, f"this repository at {version}")
+        super().__init__(NAME, f"this repository at {version}, its work with streams done where the connection is driven")
         self._binaries = binaries
 
     def _program(self, name: str) -> str:

@@ -180,7 +180,7 @@ actor Peers {
     func requestsPerSecond(for seconds: Double) async throws -> Double {
         let (host, peer) = hosts[0]
         let stream = try await host.newStream(to: peer, protocols: [name])
-        let rate = try await perSecond(1, for: seconds) { _ in
+        let rate = try await perSecond(1, for: seconds, on: stream.connection.taskExecutor) { _ in
             try await stream.write([7])
             _ = try await stream.readExactly(1)
         }
@@ -192,11 +192,14 @@ actor Peers {
     func streamsPerSecond(for seconds: Double) async throws -> Double {
         let (host, peer) = hosts[0]
         let name = name
-        return try await perSecond(1, for: seconds) { _ in
+        @Sendable func once() async throws -> (any TaskExecutor)? {
             let stream = try await host.newStream(to: peer, protocols: [name])
             try await stream.write([7])
             _ = try await stream.readExactly(1)
             try await stream.close()
+            return stream.connection.taskExecutor
         }
+        let place = try await once()
+        return try await perSecond(1, for: seconds, on: place) { _ in _ = try await once() }
     }
 }

@@ -59,7 +59,7 @@ extension BenchNode {
         for seconds: Double
     ) async throws -> Double {
         let message = [UInt8](repeating: 7, count: size)
-        return try await perSecond(streams.count, for: seconds) { index in
+        return try await perSecond(streams.count, for: seconds, on: streams.first?.connection.taskExecutor) { index in
             let stream = streams[streams.startIndex + index]
             try await stream.write(message)
             guard try await stream.readExactly(size).count == size else { throw Failed("the answer is short") }
@@ -76,16 +76,18 @@ extension BenchNode {
         return try await withHost { host in
             let peer = try await connect(host, address)
             let message = [UInt8](repeating: 7, count: size)
-            @Sendable func once() async throws {
+            @Sendable func once() async throws -> (any TaskExecutor)? {
                 let stream = try await host.newStream(to: peer, protocols: [name])
                 try await stream.write(message)
                 guard try await stream.readExactly(size) == message else { throw Failed("the echo is another") }
                 try await stream.close()
+                return stream.connection.taskExecutor
             }
-            for _ in 0..<20 { try await once() }
+            var place: (any TaskExecutor)?
+            for _ in 0..<20 { place = try await once() }
             var figures: [String: Double] = [:]
             for level in levels {
-                figures["\(level)"] = try await perSecond(level, for: seconds) { _ in try await once() }
+                figures["\(level)"] = try await perSecond(level, for: seconds, on: place) { _ in _ = try await once() }
             }
             return figures
         }
