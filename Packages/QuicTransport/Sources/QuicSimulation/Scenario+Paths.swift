@@ -54,7 +54,10 @@ extension Scenario {
             simulation.expect(connection.pathsValidated == 1, "the path was not validated once")
             simulation.expect(before == client.address && after != before, "the server still sends to \(before as Any)")
         },
-        Scenario("shrinking-path", "5 MiB over a path that shrinks to 1250 bytes half way and widens again") {
+        Scenario(
+            "shrinking-path",
+            "5 MiB over a path that shrinks to 1250 bytes half way and widens again: packets do the same"
+        ) {
             simulation,
             size in
             let (client, server) = try simulation.makePair(megabits: 10)
@@ -70,6 +73,17 @@ extension Scenario {
             let plan = StreamPlan(request: 0, response: size == .full ? 5 << 20 : 2 << 20)
             simulation.note("time", seconds(simulation.carry([plan], on: connection, within: .seconds(30))))
             simulation.expect(simulation.network.statistics.tooLarge > 0, "nothing was too large")
+            guard let sender = simulation.peer(of: connection)?.core else { return simulation.fail("no other side") }
+            let reductions = sender.pathStatistics.payloadSizeReductions
+            simulation.expect(reductions == 1, "the sender came down \(reductions) times")
+            simulation.expect(sender.pathStatistics.maxPayloadSize <= 1250, "the sender did not stay down")
+            // Ten seconds after coming down it tries larger packets, one for each size, while there is something to send.
+            for _ in 0..<200 where sender.pathStatistics.maxPayloadSize <= 1250 {
+                simulation.carry([StreamPlan(request: 0, response: 4000)], on: connection, within: .seconds(5))
+                simulation.run(for: .milliseconds(100))
+            }
+            simulation.note("largest payload at the end", sender.pathStatistics.maxPayloadSize)
+            simulation.expect(sender.pathStatistics.maxPayloadSize > 1250, "the sender never came up again")
         },
         Scenario("mtu", "2 MiB over a path that carries 1300 bytes only: discovery stays below") { simulation, size in
             let (client, server) = try simulation.makePair(megabits: 10) { $0.maximumPayload = 1300 }

@@ -23,6 +23,8 @@ final class RandomScenario {
     private var most = 200_000
     private var isHarsh = false
     private var isSlow = false
+    /// All nodes prefer version 2, or none does: a client gives up a peer that lacks the version it begins with.
+    private var usesVersion2 = false
     private var servers: [SimulatedNode] = []
     private var clients: [SimulatedNode] = []
     private var dialed: [SimulatedConnection] = []
@@ -36,6 +38,7 @@ final class RandomScenario {
 
     func play() throws {
         if generator.chance(0.3) { simulation.usesIPv6 = true }
+        usesVersion2 = generator.chance(0.15) && QuicVersion.v2.isInstalled
         try addNodes()
         for client in clients {
             for _ in 0..<generator.pick(1...3) { planDial(from: client, to: generator.pick(from: servers)) }
@@ -116,9 +119,10 @@ final class RandomScenario {
         if generator.chance(0.3) { link.congestionMarking = generator.pick(0.0...0.1) }
         link.clearsECN = generator.chance(0.1)
         if generator.chance(0.15) {
+            // Not whole seconds: probe timeouts that double to multiples of the period meet every blackhole for ever.
             link.blackhole = .init(
                 start: .milliseconds(generator.pick(0...3000)),
-                period: .seconds(generator.pick(5...10)),
+                period: .milliseconds(generator.pick(5000...10_000)),
                 length: .milliseconds(generator.pick(100...2000))
             )
         }
@@ -149,6 +153,7 @@ final class RandomScenario {
         }
         configuration.maxDatagramFrameSize = generator.pick(from: [0, 100, 65_535])
         configuration.endpoint.retry = generator.pick(from: [.never, .always, .aboveRate(1000), .aboveRate(1)])
+        if usesVersion2 { configuration.versions = [.v2, .v1] }
         settings.configuration = configuration
         settings.certificateKey = generator.pick(from: [.ed25519, .p256])
         settings.maxSegments = generator.pick(from: [1, 2, 10, 44])
@@ -201,7 +206,7 @@ final class RandomScenario {
         }
     }
 
-    /// On a bad network a handshake or a connection may come to its deadline.
+    /// On a bad network a handshake or a connection may come to its deadline; whose other side did before learns it by a reset.
     private func excuse(_ connection: SimulatedConnection) {
         guard isHarsh || isSlow else { return }
         connection.allowed.formUnion([.handshakeTimeout, .idleTimeout, .statelessReset])

@@ -48,8 +48,10 @@ public final class SimulatedConnection {
     public var onDatagram: (([UInt8], SimulatedConnection) -> Void)?
 
     var byID: [StreamID: SimulatedStream] = [:]
-    /// When the last datagram came in, and the deadline the timer is armed for.
+    /// When the last datagram came in; when the first packet that wants an answer left after it, if one did; and the deadline
+    /// the timer is armed for.
     var lastReceived: UInt64
+    var askedAt: UInt64?
     var armed: UInt64?
     var timerGeneration: UInt64 = 0
     var idleTurns = 0

@@ -225,10 +225,29 @@ extension Simulation {
     }
 
     private func judge(_ end: ConnectionTermination, of connection: SimulatedConnection) {
-        if connection.mayEndEarly || connection.allowed.contains(end.cause) { return }
+        // Whatever else is excused: only who has no such connection any more says so.
+        if end.cause == .statelessReset, !isOtherSideOver(of: connection) {
+            fail("\(connection.label): a stateless reset, though the other side was never over")
+        }
+        if connection.mayEndEarly || connection.allowed.contains(end.cause) {
+            if !end.byPeer || end.cause != .application { excusedEnds += 1 }
+            return
+        }
         if end.cause == .application, connection.closedByUs || end.byPeer { return }
         if isInOrder(end, connection) || isImpaired && isExcused(end, connection) { return }
         fail("\(connection.label) ended with \(end.cause) (\(end.error)), which nothing calls for")
+    }
+
+    /// Whether a connection that may be the other side of this one is over, or forgotten by a node that started again.
+    private func isOtherSideOver(of connection: SimulatedConnection) -> Bool {
+        nodes.contains { node in
+            node !== connection.node
+                && node.connections.contains { other in
+                    guard other.isServer != connection.isServer, other.isOver else { return false }
+                    guard let peer = other.handshake?.peer.peerID else { return true }
+                    return peer == connection.node.identity.peerID
+                }
+        }
     }
 
     /// Whether a connection ended as the protocol has it where nothing went wrong: idle for long enough, with nothing left to
@@ -258,7 +277,9 @@ extension Simulation {
     /// No connection outlives its idle timeout, nor a handshake its own.
     private func checkAge(of connection: SimulatedConnection, _ end: ConnectionTermination, _ core: ConnectionCore) {
         let timeouts = connection.node.settings.configuration.timeouts
-        let silence = Double(network.now - connection.lastReceived) / 1e9
+        // The first packet that wants an answer after the last arrival starts the timeout anew (RFC 9000 §10.1); those that
+        // follow it without an answer do not.
+        let silence = Double(network.now - max(connection.lastReceived, connection.askedAt ?? 0)) / 1e9
         guard connection.handshake != nil else {
             let limit = connection.isServer ? timeouts.inboundHandshake : max(timeouts.handshake, timeouts.idle)
             let age = Double(network.now - connection.begun) / 1e9
@@ -267,11 +288,10 @@ extension Simulation {
             }
             return
         }
-        // The first packet that asks for an answer after the last arrival starts the timeout anew (RFC 9000 §10.1), and
-        // three probe timeouts are granted at least.
+        // Three probe timeouts are granted at least.
         let path = core.pathStatistics
         let probe = path.smoothedRoundTrip.secondCount + 4 * path.roundTripVariation.secondCount + 0.1
-        let limit = 2 * max(timeouts.idle.secondCount, 3 * probe)
+        let limit = max(timeouts.idle.secondCount, 3 * probe)
         if silence > limit + 1 { fail("\(connection.label): open after \(silence) s of silence") }
     }
 }

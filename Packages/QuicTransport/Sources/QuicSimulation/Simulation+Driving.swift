@@ -12,7 +12,7 @@ extension Simulation {
         switch outcome {
         case .connection(let core):
             guard let connection = node.byHandle[core.handle] else { return fail("\(node.name) knows a stranger") }
-            connection.lastReceived = network.now
+            (connection.lastReceived, connection.askedAt) = (network.now, nil)
             service(connection)
         case .opened(let core):
             let connection = adopt(core, of: node)
@@ -28,6 +28,7 @@ extension Simulation {
     func service(_ connection: SimulatedConnection) {
         guard let core = connection.core else { return }
         takeEvents(of: connection, core)
+        let inFlight = connection.askedAt == nil && !connection.isOver ? core.pathStatistics.bytesInFlight : .max
         while let batch = core.writeBatch(
             into: buffer,
             maxSegments: connection.node.settings.maxSegments,
@@ -42,6 +43,8 @@ extension Simulation {
             }
         }
         connection.node.endpoint.synchronize(core)
+        // What wants no answer is not in flight.
+        if inFlight < .max, core.pathStatistics.bytesInFlight > inFlight { connection.askedAt = network.now }
         // Writing can end the connection.
         takeEvents(of: connection, core)
         if core.isFinished { return letGo(connection, core) }

@@ -29,6 +29,8 @@ public final class Simulation {
     let pattern: BytePattern
     let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 65_536, alignment: 16)
     var connectionCount = 0
+    /// How many connections ended as the scenario expected, or excused, and not by a close of either side.
+    var excusedEnds = 0
     /// How often a node got another address.
     var rebindings = 0
     /// The codes with which streams were cut short, and the stream: nothing else may arrive.
@@ -79,6 +81,7 @@ public final class Simulation {
             statistics: simulation.network.statistics,
             elapsed: simulation.network.elapsed,
             connections: simulation.connectionCount,
+            tally: simulation.tally,
             problems: simulation.problems,
             figures: simulation.figures
         )
@@ -260,25 +263,4 @@ public final class Simulation {
         core.close(code: code, reason: reason, now: network.now)
         service(connection)
     }
-}
-
-/// How a simulation went.
-public struct SimulationReport: Sendable {
-    /// What everything followed from.
-    public var seed: UInt64
-    /// The hash over everything that was sent.
-    public var hash: PacketHash
-    /// What became of the datagrams.
-    public var statistics: NetworkStatistics
-    /// How much virtual time passed.
-    public var elapsed: Duration
-    /// How many connections there were, each side counted.
-    public var connections: Int
-    /// What went wrong; empty if all is well.
-    public var problems: [String]
-    /// Figures to print beside the outcome.
-    public var figures: [(name: String, value: String)]
-
-    /// Whether all is well.
-    public var isGood: Bool { problems.isEmpty }
 }

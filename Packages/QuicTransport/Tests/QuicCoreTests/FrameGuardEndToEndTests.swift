@@ -79,6 +79,11 @@ import Testing
         }
         #expect(client.endpoint.connectionCount == 0)
         #expect(client.endpoint.registry.isEmpty)
+        // The client is none the worse for it: it connects to one that is what it says.
+        let honest = try CoreNode(port: 1009, seed: 69)
+        let network = CoreNetwork(client, honest)
+        let dialed = try network.dial(from: client, to: honest, expecting: honest.identity.peerID)
+        #expect(network.run(seconds: 5) { client.events(of: dialed).isConfirmed })
     }
 
     @Test(arguments: Victim.allCases) func aMalformedFrameIsAnEncodingError(victim: Victim) throws {
@@ -135,6 +140,7 @@ import Testing
             let attack = try FrameAttack(on: victim, at: .oneRTT)
             attack.inject(frame)
             #expect(attack.end?.code == code.rawValue, "\(name)")
+            try attack.expectHealth()
         }
     }
 
@@ -143,6 +149,7 @@ import Testing
             let attack = try FrameAttack(on: .server, at: .oneRTT)
             attack.inject(frame)
             #expect(attack.end?.code == QuicErrorCode.protocolViolation.rawValue)
+            try attack.expectHealth()
         }
     }
 }

@@ -7,7 +7,7 @@ import QuicSimulation
 struct HeapWatch {
     static let stretch = 100
     /// What may come on top of the first stretch's level, in bytes: caches, the names of problems, the allocator's tables.
-    static let allowance: UInt64 = 512 << 10
+    static let allowance: UInt64 = 128 << 10
 
     private var base: UInt64?
     private var lowest = UInt64.max

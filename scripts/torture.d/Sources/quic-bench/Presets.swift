@@ -200,7 +200,9 @@ enum Presets {
                     let stream = try await connection.openEcho()
                     do {
                         while true { try await stream.write([UInt8](repeating: 1, count: 16 << 10)) }
-                    } catch let error as QuicError where error.code == .streamTimeout {}
+                    } catch let error as QuicError
+                        where [.streamTimeout, .flowControlDeadlock].contains(error.code)
+                    {}
                     return stream
                 }
             }

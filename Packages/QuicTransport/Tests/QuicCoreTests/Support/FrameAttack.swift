@@ -153,8 +153,8 @@ final class FrameAttack {
         try expectHealth(sourceLocation)
     }
 
-    /// Nothing is left of the connection, and others connect.
-    private func expectHealth(_ sourceLocation: SourceLocation) throws {
+    /// Expects that nothing is left of the connection, and that others connect.
+    func expectHealth(_ sourceLocation: SourceLocation = #_sourceLocation) throws {
         weak let gone = core
         core = nil
         attackerCore = nil
