@@ -10,6 +10,7 @@ import signal
 import socket
 import sqlite3
 import subprocess
+import sys
 import tempfile
 import time
 import urllib.request
@@ -17,8 +18,11 @@ import urllib.request
 import processes
 from processes import ANY, PATIENCE, binary, ends, fails, line_that_starts_with, lines_that_start_with, require, started, succeeds
 
+# scripts/setup installs it for the distribution's python3, which need not be this one.
+sys.path.append("/usr/lib/python3/dist-packages")
+from prometheus_client import parser
+
 NODE, ECHO, PING, LIBP2P = (binary(name) for name in ("node", "echo", "ping", "libp2p"))
-SAMPLE = re.compile(r'^([a-zA-Z_][a-zA-Z0-9_]*)(\{[^{}]*\})? (-?[0-9.e+-]+)$')
 
 
 @contextlib.contextmanager
@@ -28,20 +32,21 @@ def node(*arguments):
 
 
 def scrape(url):
-    """The samples by name and labels, and the types by name."""
+    """The samples by name and labels, and the types by name, as Prometheus's own client reads them."""
     with urllib.request.urlopen(url, timeout=PATIENCE) as answer:
         require(answer.headers["Content-Type"].startswith("text/plain; version=0.0.4"), f"{answer.headers}")
         text = answer.read().decode()
     samples, types = {}, {}
-    for line in text.splitlines():
-        if line.startswith("# TYPE "):
-            _, _, name, kind = line.split(" ")
-            require(name not in types, f"two types of {name}")
-            types[name] = kind
-            continue
-        match = SAMPLE.fullmatch(line)
-        require(match, f"not Prometheus's format: {line!r}")
-        samples[match[1] + (match[2] or "")] = float(match[3])
+    for family in parser.text_string_to_metric_families(text):
+        require(family.name not in types and family.type != "unknown", f"{family.name} is there twice, or has no type")
+        types[family.name] = family.type
+        for sample in family.samples:
+            labels = ",".join(f'{label}="{value}"' for label, value in sample.labels.items())
+            # The client gives counters the names that OpenMetrics would have them bear.
+            name = sample.name.removesuffix("_total") if family.type == "counter" else sample.name
+            key = f"{name}{{{labels}}}" if labels else name
+            require(key not in samples, f"{key} is there twice")
+            samples[key] = sample.value
     return samples, types
 
 
@@ -59,6 +64,7 @@ def check_node_metrics_are_scraped():
         require(samples["libp2p_host_connections_opened"] == 2, f"{samples}")
         require(samples["libp2p_host_connections"] == 0, f"{samples}")
         require(samples["libp2p_host_streams_handled"] >= 3, f"{samples}")
+        require(samples["libp2p_host_streams"] >= 0 and types["libp2p_host_streams"] == "gauge", f"{samples}")
         require(samples["libp2p_quic_connections_accepted"] == 2, f"{samples}")
         require(types["libp2p_host_connections"] == "gauge" and types["libp2p_host_connections_opened"] == "counter",
                 f"{types}")
@@ -81,9 +87,21 @@ def check_node_metrics_tell_failures_by_cause():
             url = line_that_starts_with(process, "metrics ")
             require("cannot be reached" in process.stderr.readline().decode(), "the connection was made")
             samples, types = scrape(url)
-            failures = {name: value for name, value in samples.items() if name.startswith("libp2p_host_dials_failed{")}
-            require(sum(failures.values()) == 1, f"{samples}")
+            failures = {name: value for name, value in samples.items() if name.startswith("libp2p_host_dials_failed")}
+            require(failures == {'libp2p_host_dials_failed{cause="dialFailed"}': 1}, f"{failures}")
             require(types["libp2p_host_dials_failed"] == "counter", f"{types}")
+
+
+def check_node_metrics_hold_any_text():
+    """Quotes, backslashes and line ends in a label's value come out as they went in."""
+    agent = 'my "node" \\7\\n {a="b"} 1\nlibp2p_host_streams 9 \u00e9'
+    with node("--metrics", "127.0.0.1:0", "--agent-version", agent) as process:
+        url = line_that_starts_with(process, "metrics ")
+        peer = re.search(processes.PEER_ID, line_that_starts_with(process, "listening "))[1]
+        samples, types = scrape(url)
+        key = f'node_info{{peer="{peer}",protocol_version="ipfs/0.1.0",agent_version="{agent}"}}'
+        require(samples.get(key) == 1 and types["node_info"] == "gauge", f"no {key!r} in {samples}")
+        ends(process, signal.SIGTERM)
 
 
 def check_node_metrics_server_is_no_web_server():

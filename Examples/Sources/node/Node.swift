@@ -81,6 +81,7 @@ extension Node {
             await host.handle(EchoProtocol.name, handler: EchoProtocol.handler)
             await host.handle(PerfProtocol.name, handler: PerfProtocol.handler())
 
+            tellPrometheus(about: host)
             var services: [ServiceGroupConfiguration.ServiceConfiguration] = []
             if let metrics {
                 let server = try await MetricsServer(
@@ -110,6 +111,16 @@ extension Node {
             )
             try await group.run()
             try watcher.requireAllReached()
+        }
+
+        /// Which node it is, in labels of a figure that is always 1: what Prometheus joins to the others.
+        private func tellPrometheus(about host: BasicHost) {
+            let identify = host.configuration.identify
+            let dimensions = [
+                ("peer", "\(host.peerID)"), ("protocol_version", identify.protocolVersion),
+                ("agent_version", identify.agentVersion),
+            ]
+            Meter(label: "node_info", dimensions: dimensions).set(1)
         }
 
         private func makeHost(_ key: PrivateKey, _ logger: Logger) throws -> BasicHost {
