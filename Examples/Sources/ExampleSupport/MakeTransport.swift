@@ -14,7 +14,7 @@ public func makeTransport(
     adjusting adjust: (inout QuicConfiguration) -> Void = { _ in }
 ) throws -> QuicTransport {
     var configuration = QuicConfiguration.defaults
-    configuration.qlogDirectory = environment("QLOGDIR")
+    configuration.qlogDirectory = QuicConfiguration.qlogDirectoryFromEnvironment
     // A person at a terminal may take longer than 30 s; whether the peer is there, the idle timeout says.
     configuration.timeouts.streamRead = nil
     configuration.timeouts.streamWrite = nil
@@ -22,7 +22,7 @@ public func makeTransport(
     return try QuicTransport(
         identity: identity,
         configuration: configuration,
-        tls: TLSConfiguration(keyLogFile: environment("SSLKEYLOGFILE")),
+        tls: TLSConfiguration(keyLogFile: TLSConfiguration.keyLogFileFromEnvironment),
         logger: logger
     )
 }

@@ -7,6 +7,12 @@
 #include <ngtcp2/ngtcp2_crypto_gnutls.h>
 #include <gnutls/gnutls.h>
 
+/* It would compile, but what guards against aborts of the library was tried on 0.12.1 and 1.11 only, and no distribution
+   that is supported has 1.0. */
+#if NGTCP2_VERSION_NUM >= 0x010000 && NGTCP2_VERSION_NUM < 0x010100
+#  error "ngtcp2 1.0 is not supported: install 1.11 or later, or 0.12.1 (scripts/setup does)"
+#endif
+
 #if NGTCP2_VERSION_NUM < 0x010000
 #  define LP2P_LEGACY_NGTCP2 1
 #else

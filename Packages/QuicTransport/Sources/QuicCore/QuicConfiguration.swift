@@ -1,3 +1,11 @@
+#if canImport(Glibc)
+internal import Glibc
+#elseif canImport(Musl)
+internal import Musl
+#elseif canImport(Darwin)
+internal import Darwin
+#endif
+
 /// The settings of the transport and of its connections.
 ///
 /// Start from ``defaults`` or a preset and change fields; the transport calls ``validate()`` before it uses them.
@@ -42,7 +50,7 @@ public struct QuicConfiguration: Sendable, Hashable {
 
     /// The directory for qlog files, one for each connection, for tools such as qvis; `nil`, the default, writes none. It
     /// is made if it is missing; where that fails, the log says so and there are no files. Writing never delays a connection;
-    /// a full disk ends the logs only.
+    /// a full disk ends the logs only. See ``qlogDirectoryFromEnvironment``.
     public var qlogDirectory: String?
 
     /// The largest DATAGRAM frame (RFC 9221) taken from peers, its header included; 0, the default, takes none, and peers
@@ -64,6 +72,14 @@ public struct QuicConfiguration: Sendable, Hashable {
 
     /// The default configuration.
     public static let defaults = QuicConfiguration()
+
+    /// The value of the environment variable `QLOGDIR`, or `nil` when it is unset or empty: what a program passes as
+    /// ``qlogDirectory`` if it wants to honour the variable.
+    public static var qlogDirectoryFromEnvironment: String? {
+        guard let value = getenv("QLOGDIR") else { return nil }
+        let path = String(cString: value)
+        return path.isEmpty ? nil : path
+    }
 
     /// How much of an earlier connection to the same peer is used again.
     public enum Resumption: Sendable, Hashable {

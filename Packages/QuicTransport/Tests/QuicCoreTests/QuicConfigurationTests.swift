@@ -3,6 +3,14 @@ import Testing
 
 @testable import QuicCore
 
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#elseif canImport(Darwin)
+import Darwin
+#endif
+
 @Suite struct QuicConfigurationTests {
     typealias Change = @Sendable (inout QuicConfiguration) -> Void
 
@@ -11,22 +19,6 @@ import Testing
             QuicConfiguration.defaults, .highThroughput, .lowLatency, .manyStreams, .memoryConstrained,
         ] {
             try configuration.validate()
-        }
-    }
-
-    @Test func presetsDifferFromTheDefaultsAsTheirNamesSay() {
-        let defaults = QuicConfiguration.defaults
-        #expect(QuicConfiguration.highThroughput.flowControl.streamWindow == 2 << 20)
-        #expect(QuicConfiguration.highThroughput.flowControl.connectionWindow == 10 << 20)
-        #expect(QuicConfiguration.highThroughput.flowControl.maxStreamWindow == 4 << 20)
-        #expect(QuicConfiguration.lowLatency.timeouts.streamOpen == .seconds(1))
-        #expect(QuicConfiguration.lowLatency.timeouts.streamRead == .seconds(5))
-        #expect(QuicConfiguration.manyStreams.streams.maxInbound == 5000)
-        #expect(QuicConfiguration.manyStreams.flowControl.streamWindow == 128 << 10)
-        #expect(QuicConfiguration.memoryConstrained.flowControl.connectionWindow == 256 << 10)
-        for preset in [QuicConfiguration.manyStreams, .memoryConstrained] {
-            #expect(preset.streams.receiveHighWatermark < defaults.streams.receiveHighWatermark)
-            #expect(preset.streams.receiveHighWatermark <= preset.flowControl.maxStreamWindow)
         }
     }
 
@@ -44,6 +36,7 @@ import Testing
             ("keepAliveInterval", { $0.keepAliveInterval = .seconds(30) }),
             ("timeouts.dial", { $0.timeouts.dial = .zero }),
             ("timeouts.handshake", { $0.timeouts.handshake = .seconds(-1) }),
+            ("timeouts.inboundHandshake", { $0.timeouts.inboundHandshake = .zero }),
             (
                 "timeouts.idle",
                 {
@@ -92,6 +85,7 @@ import Testing
             ("udp.receiveBufferSize", { $0.udp.receiveBufferSize = .max }),
             ("frameGuard.ping.perSecond", { $0.frameGuard.ping.perSecond = 0 }),
             ("frameGuard.streamControl.burst", { $0.frameGuard.streamControl.burst = 0 }),
+            ("frameGuard.connectionControl.perSecond", { $0.frameGuard.connectionControl.perSecond = 0 }),
             ("frameGuard.connectionControl.burst", { $0.frameGuard.connectionControl.burst = .max }),
             ("frameGuard.maxAckRanges", { $0.frameGuard.maxAckRanges = 0 }),
         ]
@@ -114,6 +108,19 @@ import Testing
         configuration.keepAliveInterval = nil
         configuration.udp.sendBufferSize = nil
         try configuration.validate()
+    }
+
+    /// In a process of its own: other tests may read the environment meanwhile.
+    @Test func qlogsGoWhereTheEnvironmentSaysOnlyIfTheProgramAsksForIt() async {
+        await #expect(processExitsWith: .success) {
+            setenv("QLOGDIR", "/nowhere/in particular", 1)
+            #expect(QuicConfiguration.qlogDirectoryFromEnvironment == "/nowhere/in particular")
+            #expect(QuicConfiguration().qlogDirectory == nil)
+            setenv("QLOGDIR", "", 1)
+            #expect(QuicConfiguration.qlogDirectoryFromEnvironment == nil)
+            unsetenv("QLOGDIR")
+            #expect(QuicConfiguration.qlogDirectoryFromEnvironment == nil)
+        }
     }
 
     @Test func handsItsFrameLimitsToTheGuard() {
