@@ -15,6 +15,15 @@ final class AsyncGate: Sendable {
 
     private let shared = Mutex(Shared())
 
+    /// Takes the turn if nobody has it. A success is to be answered by one ``leave()``.
+    func tryEnter() -> Bool {
+        shared.withLock { shared in
+            guard !shared.isBusy else { return false }
+            shared.isBusy = true
+            return true
+        }
+    }
+
     /// Waits for its turn. Every success is to be answered by one ``leave()``.
     ///
     /// - Returns: Whether the gate was entered; `false` when the task was cancelled.

@@ -45,6 +45,10 @@ public protocol MuxedStream: AnyObject, Sendable {
     /// - Throws: A ``ClassifiedStreamError``.
     func read(upTo maxLength: Int) async throws -> [UInt8]?
 
+    /// Takes bytes that are there, between 1 and `maxLength` of them; saves what waiting needs. `nil` when there are none, or
+    /// somebody else waits for them, and at the end of the stream: call ``read(upTo:)``, which says what it is.
+    func readAtOnce(upTo maxLength: Int) -> [UInt8]?
+
     /// Sends bytes, in order.
     ///
     /// Suspends while the stream's send buffer is above its high-water mark, which is the case when the peer does not
@@ -75,6 +79,9 @@ public protocol MuxedStream: AnyObject, Sendable {
 }
 
 extension MuxedStream {
+    /// Always waits.
+    public func readAtOnce(upTo maxLength: Int) -> [UInt8]? { nil }
+
     /// Always waits.
     public func writeAtOnce(_ bytes: [UInt8]) -> Bool { false }
 

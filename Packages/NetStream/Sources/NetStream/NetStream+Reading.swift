@@ -14,7 +14,7 @@ extension NetStream {
     ///   throws ``NetStreamError/Code/endOfStream``.
     public func read(upTo maxLength: Int = 65536) async throws -> [UInt8]? {
         try Self.check(maxLength, atLeast: 1, name: "maxLength")
-        try await enter(readGate, for: .read)
+        if !readGate.tryEnter() { try await enter(readGate, for: .read) }
         defer { readGate.leave() }
         return try await readInTurn(upTo: maxLength)
     }
@@ -24,7 +24,7 @@ extension NetStream {
     /// - Throws: ``NetStreamError/Code/unexpectedEnd`` when the stream ends before; what had arrived can still be read.
     public func readExactly(_ count: Int) async throws -> [UInt8] {
         try Self.check(count, atLeast: 0, name: "count")
-        try await enter(readGate, for: .read)
+        if !readGate.tryEnter() { try await enter(readGate, for: .read) }
         defer { readGate.leave() }
         guard try permitted(.read), count > 0 else { return [] }
         while true {
@@ -42,7 +42,7 @@ extension NetStream {
     /// - Throws: ``NetStreamError/Code/limitExceeded`` when the peer sends more; nothing is consumed then.
     public func readToEnd(limit: Int) async throws -> [UInt8] {
         try Self.check(limit, atLeast: 0, name: "limit")
-        try await enter(readGate, for: .read)
+        if !readGate.tryEnter() { try await enter(readGate, for: .read) }
         defer { readGate.leave() }
         _ = try permitted(.read)
         while true {
@@ -64,7 +64,7 @@ extension NetStream {
     ///   stream ends inside one.
     public func readLine(limit: Int) async throws -> [UInt8]? {
         try Self.check(limit, atLeast: 0, name: "limit")
-        try await enter(readGate, for: .read)
+        if !readGate.tryEnter() { try await enter(readGate, for: .read) }
         defer { readGate.leave() }
         _ = try permitted(.read)
         var searched = 0
@@ -95,7 +95,7 @@ extension NetStream {
     ///   ``NetStreamError/Code/unexpectedEnd`` when the stream ends inside the message.
     public func readMessage(limit: Int) async throws -> [UInt8]? {
         try Self.check(limit, atLeast: 0, name: "limit")
-        try await enter(readGate, for: .read)
+        if !readGate.tryEnter() { try await enter(readGate, for: .read) }
         defer { readGate.leave() }
         _ = try permitted(.read)
         while true {
@@ -164,6 +164,7 @@ extension NetStream {
             return nil
         case .pull: break
         }
+        if let bytes = muxed.readAtOnce(upTo: maxLength) { return bytes }
         do {
             guard let bytes = try await muxed.read(upTo: maxLength) else {
                 perform(apply(.readEnded))
@@ -178,12 +179,15 @@ extension NetStream {
     /// Takes more bytes into the buffer. Returns `false` at the end of the stream.
     private func fill(upTo count: Int) async throws -> Bool {
         guard try permitted(.read), !shared.withLock({ $0.isEndPending }) else { return false }
-        let bytes: [UInt8]?
-        do {
-            // Whoever asks for the end of all bytes shall not make a transport reserve them.
-            bytes = try await muxed.read(upTo: min(count, Self.largestFill))
-        } catch {
-            throw absorb(error, during: .read)
+        // Whoever asks for the end of all bytes shall not make a transport reserve them.
+        let most = min(count, Self.largestFill)
+        var bytes = muxed.readAtOnce(upTo: most)
+        if bytes == nil {
+            do {
+                bytes = try await muxed.read(upTo: most)
+            } catch {
+                throw absorb(error, during: .read)
+            }
         }
         try buffered { shared in
             if let bytes { shared.buffer += bytes } else { shared.isEndPending = true }

@@ -110,9 +110,9 @@ public final class NetStream: Sendable {
     ///   works on. When the peer stopped reading, the code is ``NetStreamError/Code/reset``, and what the peer sends can
     ///   still be read.
     public func write(_ bytes: [UInt8]) async throws {
-        try await enter(writeGate, for: .write)
+        if !writeGate.tryEnter() { try await enter(writeGate, for: .write) }
         defer { writeGate.leave() }
-        guard try permitted(.write), !bytes.isEmpty else { return }
+        guard try permitted(.write), !bytes.isEmpty, !muxed.writeAtOnce(bytes) else { return }
         do {
             try await muxed.write(bytes)
         } catch {
@@ -123,7 +123,7 @@ public final class NetStream: Sendable {
     /// Ends the writing half: the peer reads everything written before, and then the end. Waits for a `write` under way.
     /// When the peer stopped reading before, that is no error.
     public func closeWrite() async throws {
-        try await enter(writeGate, for: .closeWrite)
+        if !writeGate.tryEnter() { try await enter(writeGate, for: .closeWrite) }
         defer { writeGate.leave() }
         guard try permitted(.closeWrite) else { return }
         do {
@@ -155,7 +155,7 @@ public final class NetStream: Sendable {
 
     /// Closes both halves in an orderly way: what was written is still delivered. Waits for a `write` under way.
     public func close() async throws {
-        try await enter(writeGate, for: .close)
+        if !writeGate.tryEnter() { try await enter(writeGate, for: .close) }
         defer { writeGate.leave() }
         guard try permitted(.close) else { return }
         do {

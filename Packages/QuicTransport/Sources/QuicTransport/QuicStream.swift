@@ -41,6 +41,9 @@ public final class QuicStream: MuxedStream {
         try await mailbox.read(upTo: maxLength, timeout: connection.settings.configuration.timeouts.streamRead)
     }
 
+    /// Takes bytes that have arrived; see `MuxedStream`.
+    public func readAtOnce(upTo maxLength: Int) -> [UInt8]? { mailbox.readAtOnce(upTo: maxLength) }
+
     /// Sends bytes; see `MuxedStream`. They are copied once, into memory that stays until the peer has them.
     ///
     /// - Throws: ``QuicError`` of code `streamReset`, `streamClosed`, `streamTimeout`, `flowControlDeadlock` for a deadline

@@ -118,6 +118,30 @@ final class LazyNegotiatedStream: MuxedStream {
         return rest.isEmpty ? try await base.read(upTo: maxLength) : rest
     }
 
+    func readAtOnce(upTo maxLength: Int) -> [UInt8]? {
+        let isReady = state.withLock { $0.isAgreed && $0.rest.isEmpty }
+        return isReady ? base.readAtOnce(upTo: maxLength) : nil
+    }
+
+    func writeAtOnce(_ bytes: [UInt8]) -> Bool {
+        guard writing.tryAcquire() else { return false }
+        defer { writing.release() }
+        if state.withLock({ $0.isOpened }) { return base.writeAtOnce(bytes) }
+        guard bytes.count <= Self.firstPayload, !Task.isCancelled else { return false }
+        // Out of the others' reach while it is tried, and back if it was in vain: whoever asked goes on to wait.
+        let opening = state.withLock { state in
+            defer { state.opening = [] }
+            return state.opening
+        }
+        guard !opening.isEmpty else { return false }
+        guard base.writeAtOnce(opening + bytes) else {
+            state.withLock { $0.opening = opening }
+            return false
+        }
+        noteOpened()
+        return true
+    }
+
     // MARK: Opening
 
     /// The opening, for the one who has to send it; `nil` for everybody else.
@@ -149,21 +173,23 @@ final class LazyNegotiatedStream: MuxedStream {
         try await opened.wait()
     }
 
+    private func noteOpened() {
+        state.withLock { $0.isOpened = true }
+        opened.fulfil(.success(()))
+    }
+
     private var breakOff: @Sendable () -> Void {
         { [base] in base.reset(code: .protocolNegotiationFailed) }
     }
 
     private func send(_ bytes: [UInt8]) async throws {
         if base.writeAtOnce(bytes) {
-            state.withLock { $0.isOpened = true }
-            opened.fulfil(.success(()))
-            return
+            return noteOpened()
         }
         await uncancelled { [self] in
             do {
                 try await withDeadline(timeout, clock: clock, breakingOff: breakOff) { try await base.write(bytes) }
-                state.withLock { $0.isOpened = true }
-                opened.fulfil(.success(()))
+                noteOpened()
             } catch {
                 // Nobody can tell how much of the opening was sent, so nothing may follow it.
                 let message = "the stream's opening was not sent; open another one"

@@ -31,6 +31,18 @@ final class CountedStream: MuxedStream {
         connection.countWritten(bytes.count)
     }
 
+    func readAtOnce(upTo maxLength: Int) -> [UInt8]? {
+        let bytes = base.readAtOnce(upTo: maxLength)
+        if let bytes { connection.countRead(bytes.count) }
+        return bytes
+    }
+
+    func writeAtOnce(_ bytes: [UInt8]) -> Bool {
+        guard base.writeAtOnce(bytes) else { return false }
+        connection.countWritten(bytes.count)
+        return true
+    }
+
     func closeWrite() async throws { try await base.closeWrite() }
     func closeRead() async throws { try await base.closeRead() }
     func close() async throws { try await base.close() }

@@ -82,6 +82,12 @@ struct InboundHalf<Waiter> {
         readers.isEmpty ? outcome(upTo: maxLength) : nil
     }
 
+    /// Takes up to `maxLength` bytes if some are there and nobody waits for them.
+    mutating func readAtOnce(upTo maxLength: Int) -> [UInt8]? {
+        guard readers.isEmpty, buffered > 0, maxLength > 0 else { return nil }
+        return take(upTo: maxLength)
+    }
+
     /// Adds a waiter, after ``read(upTo:)`` gave nil under the same lock.
     mutating func wait(id: UInt64, upTo maxLength: Int, waiter: Waiter) {
         readers.append(Reader(id: id, maxLength: maxLength, waiter: waiter))

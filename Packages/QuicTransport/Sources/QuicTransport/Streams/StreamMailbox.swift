@@ -174,6 +174,16 @@ final class StreamMailbox: Sendable {
         return try await waitToRead(id: id, upTo: maxLength, timeout: timeout).get()
     }
 
+    /// Takes bytes that are there and that nobody waits for.
+    func readAtOnce(upTo maxLength: Int) -> [UInt8]? {
+        let (bytes, wakes) = state.withLock { state -> ([UInt8]?, Bool) in
+            guard let bytes = state.inbound.readAtOnce(upTo: maxLength) else { return (nil, false) }
+            return (bytes, state.wakesLoop())
+        }
+        if wakes { wakeLoop(self) }
+        return bytes
+    }
+
     private func waitToRead(id: UInt64, upTo maxLength: Int, timeout: Duration?) async -> Result<[UInt8]?, QuicError> {
         var timer: StreamTimer?
         let outcome = await withTaskCancellationHandler {
