@@ -305,6 +305,10 @@ public final class ConnectionCore {
         }
     }
 
+    /// Whether bytes or datagrams wait to be sent, such as for congestion control to allow it. What flow control holds up does
+    /// not count.
+    public var hasQueuedData: Bool { !sendQueue.isEmpty || !outgoingDatagrams.isEmpty }
+
     /// Where the peer is now; it may move (RFC 9000 §9).
     public var remoteAddress: NetworkAddress { path.remote }
 
