@@ -43,7 +43,7 @@ public protocol MuxedStream: AnyObject, Sendable {
     /// - Parameter maxLength: The most bytes to return, at least 1.
     /// - Returns: Between 1 and `maxLength` bytes, or `nil` at the end of the stream.
     /// - Throws: A ``ClassifiedStreamError``.
-    func read(upTo maxLength: Int) async throws -> [UInt8]?
+    nonisolated(nonsending) func read(upTo maxLength: Int) async throws -> [UInt8]?
 
     /// Takes bytes that are there, between 1 and `maxLength` of them; saves what waiting needs. `nil` when there are none, or
     /// somebody else waits for them, and at the end of the stream: call ``read(upTo:)``, which says what it is.
@@ -55,7 +55,7 @@ public protocol MuxedStream: AnyObject, Sendable {
     /// read. Returns when the bytes are buffered, not when the peer has acknowledged them.
     ///
     /// - Throws: A ``ClassifiedStreamError``. When it is thrown, part of `bytes` may have been sent.
-    func write(_ bytes: [UInt8]) async throws
+    nonisolated(nonsending) func write(_ bytes: [UInt8]) async throws
 
     /// Sends bytes if that needs no waiting; saves what waiting needs. `false` when it does, and nothing was done: call
     /// ``write(_:)``, which also says what is wrong with the stream.

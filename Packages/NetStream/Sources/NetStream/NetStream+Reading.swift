@@ -12,7 +12,7 @@ extension NetStream {
     /// - Parameter maxLength: The most bytes to return, at least 1.
     /// - Returns: Between 1 and `maxLength` bytes, or `nil` when the end of the stream is reached. After that, reading
     ///   throws ``NetStreamError/Code/endOfStream``.
-    public func read(upTo maxLength: Int = 65536) async throws -> [UInt8]? {
+    public nonisolated(nonsending) func read(upTo maxLength: Int = 65536) async throws -> [UInt8]? {
         try Self.check(maxLength, atLeast: 1, name: "maxLength")
         if !readGate.tryEnter() { try await enter(readGate, for: .read) }
         defer { readGate.leave() }
@@ -22,7 +22,7 @@ extension NetStream {
     /// Waits for exactly `count` bytes.
     ///
     /// - Throws: ``NetStreamError/Code/unexpectedEnd`` when the stream ends before; what had arrived can still be read.
-    public func readExactly(_ count: Int) async throws -> [UInt8] {
+    public nonisolated(nonsending) func readExactly(_ count: Int) async throws -> [UInt8] {
         try Self.check(count, atLeast: 0, name: "count")
         if !readGate.tryEnter() { try await enter(readGate, for: .read) }
         defer { readGate.leave() }
@@ -145,7 +145,7 @@ extension NetStream {
         case pull
     }
 
-    private func readInTurn(upTo maxLength: Int) async throws -> [UInt8]? {
+    private nonisolated(nonsending) func readInTurn(upTo maxLength: Int) async throws -> [UInt8]? {
         _ = try permitted(.read)
         let step: Step = shared.withLock { shared in
             if !shared.buffer.isEmpty {
@@ -177,7 +177,7 @@ extension NetStream {
     }
 
     /// Takes more bytes into the buffer. Returns `false` at the end of the stream.
-    private func fill(upTo count: Int) async throws -> Bool {
+    private nonisolated(nonsending) func fill(upTo count: Int) async throws -> Bool {
         guard try permitted(.read), !shared.withLock({ $0.isEndPending }) else { return false }
         // Whoever asks for the end of all bytes shall not make a transport reserve them.
         let most = min(count, Self.largestFill)

@@ -109,7 +109,7 @@ public final class NetStream: Sendable {
     /// - Throws: ``NetStreamError``. After a cancellation or a timeout part of `bytes` may have been sent; the stream
     ///   works on. When the peer stopped reading, the code is ``NetStreamError/Code/reset``, and what the peer sends can
     ///   still be read.
-    public func write(_ bytes: [UInt8]) async throws {
+    public nonisolated(nonsending) func write(_ bytes: [UInt8]) async throws {
         if !writeGate.tryEnter() { try await enter(writeGate, for: .write) }
         defer { writeGate.leave() }
         guard try permitted(.write), !bytes.isEmpty, !muxed.writeAtOnce(bytes) else { return }

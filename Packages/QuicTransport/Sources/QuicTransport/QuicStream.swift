@@ -37,7 +37,7 @@ public final class QuicStream: MuxedStream {
     ///
     /// - Throws: ``QuicError`` of code `streamReset`, `streamClosed`, `streamTimeout`, `cancelled`, `earlyDataRejected`, or what
     ///   ended the connection.
-    public func read(upTo maxLength: Int = .max) async throws -> [UInt8]? {
+    public nonisolated(nonsending) func read(upTo maxLength: Int = .max) async throws -> [UInt8]? {
         try await mailbox.read(upTo: maxLength, timeout: connection.settings.configuration.timeouts.streamRead)
     }
 
@@ -49,7 +49,7 @@ public final class QuicStream: MuxedStream {
     /// - Throws: ``QuicError`` of code `streamReset`, `streamClosed`, `streamTimeout`, `flowControlDeadlock` for a deadline
     ///   that passed while the peer too waited for somebody to read, `cancelled`, `earlyDataRejected`, or what ended the
     ///   connection.
-    public func write(_ bytes: [UInt8]) async throws {
+    public nonisolated(nonsending) func write(_ bytes: [UInt8]) async throws {
         try await mailbox.write(bytes, timeout: connection.settings.configuration.timeouts.streamWrite)
     }
 

@@ -104,7 +104,7 @@ final class LazyNegotiatedStream: MuxedStream {
 
     func note(protocolID: String?) { base.note(protocolID: protocolID) }
 
-    func read(upTo maxLength: Int) async throws -> [UInt8]? {
+    nonisolated(nonsending) func read(upTo maxLength: Int) async throws -> [UInt8]? {
         if !state.withLock({ $0.isAgreed }) {
             // A writer that has begun may be held up until somebody reads, so it is not waited for.
             if let opening = try takeOpening() { try await send(opening) }

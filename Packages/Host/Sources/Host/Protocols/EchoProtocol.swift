@@ -21,7 +21,7 @@ public enum EchoProtocol {
 
 extension NetStream {
     /// Reads, and reads again when the transport's own deadline ends the wait: silence is no error here.
-    func readPatiently(upTo maxLength: Int) async throws -> [UInt8]? {
+    nonisolated(nonsending) func readPatiently(upTo maxLength: Int) async throws -> [UInt8]? {
         while true {
             do {
                 return try await read(upTo: maxLength)

@@ -20,13 +20,13 @@ final class CountedStream: MuxedStream {
     var id: UInt64 { base.id }
     var direction: Direction { base.direction }
 
-    func read(upTo maxLength: Int) async throws -> [UInt8]? {
+    nonisolated(nonsending) func read(upTo maxLength: Int) async throws -> [UInt8]? {
         let bytes = try await base.read(upTo: maxLength)
         if let bytes { connection.countRead(bytes.count) }
         return bytes
     }
 
-    func write(_ bytes: [UInt8]) async throws {
+    nonisolated(nonsending) func write(_ bytes: [UInt8]) async throws {
         try await base.write(bytes)
         connection.countWritten(bytes.count)
     }

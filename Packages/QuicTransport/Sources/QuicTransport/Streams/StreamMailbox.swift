@@ -160,7 +160,8 @@ final class StreamMailbox: Sendable {
     ///   - timeout: How long to wait, nil for as long as it takes. The stream stays as it was when the time is over.
     /// - Throws: ``QuicError`` with the codes `streamClosed`, `streamReset`, `streamTimeout`, `cancelled`,
     ///   `streamState` (for a `maxLength` below 1), or what ended the connection.
-    func read(upTo maxLength: Int, timeout: Duration? = nil) async throws(QuicError) -> [UInt8]? {
+    nonisolated(nonsending) func read(upTo maxLength: Int, timeout: Duration? = nil) async throws(QuicError) -> [UInt8]?
+    {
         guard maxLength > 0 else {
             throw QuicError(.streamState, "reading \(maxLength) bytes makes no sense; ask for at least 1")
         }
@@ -184,7 +185,9 @@ final class StreamMailbox: Sendable {
         return bytes
     }
 
-    private func waitToRead(id: UInt64, upTo maxLength: Int, timeout: Duration?) async -> Result<[UInt8]?, QuicError> {
+    private nonisolated(nonsending) func waitToRead(id: UInt64, upTo maxLength: Int, timeout: Duration?) async
+        -> Result<[UInt8]?, QuicError>
+    {
         var timer: StreamTimer?
         let outcome = await withTaskCancellationHandler {
             await withCheckedContinuation { (continuation: Reader) in
@@ -225,7 +228,7 @@ final class StreamMailbox: Sendable {
     /// - Parameter timeout: How long the whole call may take, nil for as long as it takes.
     /// - Throws: ``QuicError`` with the codes `streamClosed`, `streamReset`, `streamTimeout`, `cancelled`, or what ended
     ///   the connection. A part of the bytes may have been sent then.
-    func write(_ bytes: [UInt8], timeout: Duration? = nil) async throws(QuicError) {
+    nonisolated(nonsending) func write(_ bytes: [UInt8], timeout: Duration? = nil) async throws(QuicError) {
         if writeAtOnce(bytes) { return }
         var offset = 0
         try await takingTurns(timeout: timeout) { outbound in
