@@ -193,7 +193,8 @@ extension Scenario {
         }
         let counted = await stage.service.listener.statistics().earlyDataAccepted
         outcome.demand(accepted >= 7, "\(accepted) of 10 early dials were taken")
-        outcome.demand(counted >= accepted, "the listener counts \(counted) of \(accepted)")
+        // One whose first packets were lost has its early data after the handshake, as any other.
+        outcome.demand((7...10).contains(counted), "the listener counts \(counted) of \(accepted)")
         let median = outcome.figures.median
         outcome.demand(
             median < ordinary.median,

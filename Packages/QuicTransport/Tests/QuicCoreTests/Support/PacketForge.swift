@@ -3,7 +3,7 @@ import Synchronization
 
 @testable import QuicCore
 
-/// Seals Handshake and 1-RTT packets with any frames, with the secrets of a connection (RFC 9001 §5). The cipher suite is
+/// Seals 0-RTT, Handshake and 1-RTT packets with any frames, with the secrets of a connection (RFC 9001 §5). The cipher suite is
 /// TLS_AES_128_GCM_SHA256.
 struct PacketForge {
     private let key: [UInt8]
@@ -18,7 +18,22 @@ struct PacketForge {
 
     /// A Handshake packet of version 1.
     func handshake(_ payload: [UInt8], to destination: [UInt8], from source: [UInt8], number: UInt32) -> [UInt8] {
-        var header: [UInt8] = [0xe3, 0, 0, 0, 1, UInt8(destination.count)] + destination
+        long(0xe3, payload, to: destination, from: source, number: number)
+    }
+
+    /// A 0-RTT packet of version 1.
+    func zeroRTT(_ payload: [UInt8], to destination: [UInt8], from source: [UInt8], number: UInt32) -> [UInt8] {
+        long(0xd3, payload, to: destination, from: source, number: number)
+    }
+
+    private func long(
+        _ first: UInt8,
+        _ payload: [UInt8],
+        to destination: [UInt8],
+        from source: [UInt8],
+        number: UInt32
+    ) -> [UInt8] {
+        var header: [UInt8] = [first, 0, 0, 0, 1, UInt8(destination.count)] + destination
         header += [UInt8(source.count)] + source + InitialForge.varint(4 + payload.count + 16)
         return seal(header, payload, number, protecting: 0x0f)
     }
