@@ -44,7 +44,8 @@ public final class QuicStream: MuxedStream {
     /// Takes bytes that have arrived; see `MuxedStream`.
     public func readAtOnce(upTo maxLength: Int) -> [UInt8]? { mailbox.readAtOnce(upTo: maxLength) }
 
-    /// Sends bytes; see `MuxedStream`. They are copied once, into memory that stays until the peer has them.
+    /// Sends bytes; see `MuxedStream`. Fewer than 16 KiB are copied once, into memory that stays until the
+    /// peer has them; a larger array is kept until then as it is.
     ///
     /// - Throws: ``QuicError`` of code `streamReset`, `streamClosed`, `streamTimeout`, `flowControlDeadlock` for a deadline
     ///   that passed while the peer too waited for somebody to read, `cancelled`, `earlyDataRejected`, or what ended the

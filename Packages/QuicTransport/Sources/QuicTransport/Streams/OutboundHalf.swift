@@ -111,9 +111,23 @@ struct OutboundHalf<Waiter> {
         return .proceed
     }
 
+    /// From so many bytes on an array is kept until they are acknowledged, rather than copied.
+    private static var leastKept: Int { 16 << 10 }
+
+    /// Takes as many of the bytes behind `offset` as there is room for; returns how many. The caller has the turn.
+    mutating func append(_ bytes: [UInt8], from offset: Int) -> Int {
+        let count = room(for: bytes.count - offset)
+        guard count >= Self.leastKept, let chunk = SendChunk(keeping: bytes) else {
+            return bytes.withUnsafeBytes { append(UnsafeRawBufferPointer(rebasing: $0[offset...])) }
+        }
+        pending.append(OutboundSegment(chunk: chunk, offset: offset, count: count))
+        note(count)
+        return count
+    }
+
     /// Copies as many of the bytes as there is room for; returns how many. The caller has the turn.
     mutating func append(_ bytes: UnsafeRawBufferPointer) -> Int {
-        let total = isHeld ? 0 : min(bytes.count, max(0, highWater - outstanding))
+        let total = room(for: bytes.count)
         var done = 0
         while done < total {
             let rest = UnsafeRawBufferPointer(rebasing: bytes[done..<total])
@@ -133,10 +147,16 @@ struct OutboundHalf<Waiter> {
             }
             done += count
         }
-        outstanding += total
-        totalWritten += total
-        if outstanding >= highWater { isHeld = true }
+        note(total)
         return total
+    }
+
+    private func room(for count: Int) -> Int { isHeld ? 0 : min(count, max(0, highWater - outstanding)) }
+
+    private mutating func note(_ count: Int) {
+        outstanding += count
+        totalWritten += count
+        if outstanding >= highWater { isHeld = true }
     }
 
     /// Ends the stream behind what was written. The caller has the turn.

@@ -1,7 +1,7 @@
 import QuicCore
 import Synchronization
 
-/// A piece of memory at a fixed address that bytes to be sent are copied into, once.
+/// A piece of memory at a fixed address that bytes to be sent are copied into, once; or an array that is sent from where it is.
 ///
 /// ngtcp2 reads the bytes again for retransmissions until they are acknowledged; whoever holds an
 /// ``OutboundSegment`` keeps its chunk alive.
@@ -15,19 +15,39 @@ final class SendChunk: @unchecked Sendable {
     /// How many bytes fit.
     let capacity: Int
     private(set) var count = 0
-    private let pool: SendChunkPool?
+    private let memory: Memory
+
+    private enum Memory {
+        case own
+        case pooled(SendChunkPool)
+        case array([UInt8])
+    }
 
     fileprivate init(base: UnsafeMutableRawPointer, capacity: Int, pool: SendChunkPool?) {
         self.base = base
         self.capacity = capacity
-        self.pool = pool
+        memory = pool.map { .pooled($0) } ?? .own
+    }
+
+    /// The bytes of an array, without a copy of them; the chunk is full.
+    ///
+    /// An array's elements stay where they are while somebody holds its storage and nobody changes it. This holds it; whoever
+    /// else has the array and changes it gets a storage of his own first, because it is shared.
+    init?(keeping array: [UInt8]) {
+        guard let base = array.withContiguousStorageIfAvailable({ UnsafeRawPointer($0.baseAddress) }) ?? nil else {
+            return nil
+        }
+        self.base = UnsafeMutableRawPointer(mutating: base)
+        capacity = array.count
+        count = array.count
+        memory = .array(array)
     }
 
     deinit {
-        if let pool {
-            pool.recycle(base)
-        } else {
-            base.deallocate()
+        switch memory {
+        case .own: base.deallocate()
+        case .pooled(let pool): pool.recycle(base)
+        case .array: break
         }
     }
 

@@ -232,10 +232,8 @@ final class StreamMailbox: Sendable {
         if writeAtOnce(bytes) { return }
         var offset = 0
         try await takingTurns(timeout: timeout) { outbound in
-            bytes.withUnsafeBytes { bytes in
-                offset += outbound.append(UnsafeRawBufferPointer(rebasing: bytes[offset...]))
-                return offset == bytes.count
-            }
+            offset += outbound.append(bytes, from: offset)
+            return offset == bytes.count
         }
     }
 
@@ -245,7 +243,7 @@ final class StreamMailbox: Sendable {
     func writeAtOnce(_ bytes: [UInt8]) -> Bool {
         let (isDone, wakes) = state.withLock { state -> (Bool, Bool) in
             guard state.outbound.hasRoom(for: bytes.count) else { return (false, false) }
-            _ = bytes.withUnsafeBytes { state.outbound.append($0) }
+            _ = state.outbound.append(bytes, from: 0)
             return (true, state.wakesLoop())
         }
         if wakes { wakeLoop(self) }
