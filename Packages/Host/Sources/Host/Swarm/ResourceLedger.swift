@@ -138,8 +138,12 @@ struct ResourceLedger: Sendable {
     }
 
     private mutating func add(_ amount: ResourceUsage, to scope: ResourceScope) {
-        let usage = usage(of: scope) + amount
-        usages[scope] = usage == ResourceUsage() ? nil : usage
+        /// Changes the entry in place: to look a scope up is what costs.
+        func add(to usage: inout ResourceUsage) -> Bool {
+            usage = usage + amount
+            return usage == ResourceUsage()
+        }
+        if add(to: &usages[scope, default: ResourceUsage()]) { usages[scope] = nil }
     }
 
     private func check(
