@@ -100,23 +100,33 @@ extension BenchNode {
         return try await withHost { host in
             let peer = try await connect(host, address)
             let session = try await host.pingSession(with: peer)
+            let first = try await host.newStream(to: peer, protocols: [PingProtocol.name])
+            let place = first.connection.taskExecutor
+            try await first.close()
             for _ in 0..<min(count, 100) { _ = try await session.ping() }
-            var idle: [Double] = []
-            for _ in 0..<count { idle.append(try await session.ping().inSeconds * 1e6) }
+            let idle = try await withTaskExecutorPreference(place) {
+                var times: [Double] = []
+                for _ in 0..<count { times.append(try await session.ping().inSeconds * 1e6) }
+                return times
+            }
             var figures = ["median": quantile(idle, 0.5), "p99": quantile(idle, 0.99)]
             guard bytes > 0 else { return figures }
             let load = Task { _ = try await host.perf(peer, upload: 0, download: UInt64(bytes)) }
             let isLoading = Task { try await load.value }
-            let loaded = try await pings(session, while: isLoading)
+            let loaded = try await pings(session, on: place, while: isLoading)
             figures["loaded median"] = quantile(loaded, 0.5)
             figures["loaded p99"] = quantile(loaded, 0.99)
             return figures
         }
     }
 
-    private static func pings(_ session: PingSession, while load: Task<Void, any Error>) async throws -> [Double] {
+    private static func pings(
+        _ session: PingSession,
+        on place: (any TaskExecutor)?,
+        while load: Task<Void, any Error>
+    ) async throws -> [Double] {
         try await withThrowingTaskGroup(of: [Double].self) { group in
-            group.addTask {
+            group.addTask(executorPreference: place) {
                 var times: [Double] = []
                 while !Task.isCancelled {
                     guard let time = try? await session.ping() else { break }
