@@ -141,6 +141,42 @@ import Testing
         }
     }
 
+    /// Cancelled in that wait, the close has asked the peer for nothing: its answer, and what it says behind it, still arrive.
+    @Test(arguments: TestNetwork.allCases, [true, false])
+    func aCloseThatIsCancelledBeforeTheAnswerStopsNobody(_ kind: TestNetwork, isWhole: Bool) async throws {
+        try await kind.open { network in
+            let link = try await BarePair(in: network)
+            let base = LazyNegotiatedStream(try await link.near.openStream(), proposing: Array("/echo/1.0.0".utf8)) {}
+            let stream = NetStream(base, connection: link.near)
+            try stream.establish()
+            try await stream.write([1, 2, 3])
+            let closing = Task {
+                await streamError { if isWhole { try await stream.close() } else { try await stream.closeRead() } }
+            }
+            let far = try await link.far.acceptStream()
+            var seen: [UInt8] = []
+            while seen.count < opening.count + 3, let bytes = try await far.read(upTo: 100) { seen += bytes }
+            #expect(seen == opening + [1, 2, 3])
+            // Once the end is here, the close waits for the answer.
+            if isWhole { #expect(try await far.read(upTo: 100) == nil) }
+            for _ in 0..<1000 { await Task.yield() }
+            closing.cancel()
+            #expect(await closing.value?.code == .cancelled)
+            #expect(stream.state == (isWhole ? .closedWrite : .open))
+            try await far.write(opening + [9])
+            #expect(try await stream.read() == [9])
+            if isWhole {
+                #expect(await streamError { try await stream.write([4]) }?.code == .writeClosed)
+            } else {
+                try await stream.write([4])
+                #expect(try await far.read(upTo: 100) == [4])
+            }
+            try await stream.close()
+            #expect(stream.state == .closedBoth)
+            #expect(try await far.read(upTo: 100) == nil)
+        }
+    }
+
     @Test(arguments: TestNetwork.allCases)
     func closingTellsThatThePeerDoesNotSpeakTheProtocolAnyMore(_ kind: TestNetwork) async throws {
         try await kind.open { network in

@@ -22,6 +22,15 @@ public enum StreamFailureKind: Sendable, Hashable {
 public protocol ClassifiedStreamError: Error {
     /// The meaning of this error for a stream.
     var streamFailureKind: StreamFailureKind { get }
+
+    /// Whether a close that ended so, of kind ``StreamFailureKind/cancelled`` or ``StreamFailureKind/timeout``, had closed the
+    /// writing half before. Not so unless the error says it.
+    var hasEndedWriting: Bool { get }
+}
+
+extension ClassifiedStreamError {
+    /// The stream is as it was.
+    public var hasEndedWriting: Bool { false }
 }
 
 /// One bidirectional, ordered, reliable byte stream of a connection.
@@ -68,6 +77,9 @@ public protocol MuxedStream: AnyObject, Sendable {
     func closeRead() async throws
 
     /// Closes both halves in an orderly way: what was written is still delivered.
+    ///
+    /// One that is cancelled when it has closed the writing half says so (``ClassifiedStreamError/hasEndedWriting``), and may be
+    /// called again.
     func close() async throws
 
     /// Breaks both halves at once. Never fails; does nothing on a stream that is already over.

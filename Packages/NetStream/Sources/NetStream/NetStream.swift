@@ -154,6 +154,9 @@ public final class NetStream: Sendable {
     }
 
     /// Closes both halves in an orderly way: what was written is still delivered. Waits for a `write` under way.
+    ///
+    /// After a cancellation or a timeout the stream is as it was, unless the writing half was closed already: then the state is
+    /// ``StreamState/closedWrite``. Close again, or reset.
     public func close() async throws {
         if !writeGate.tryEnter() { try await enter(writeGate, for: .close) }
         defer { writeGate.leave() }
@@ -254,7 +257,9 @@ public final class NetStream: Sendable {
         perform(action)
         return NetStreamError(
             code,
-            Self.explanation(of: code, operation: operation),
+            (code == .cancelled || code == .timeout) && event != nil
+                ? "\(operation) came to no end; the writing half is closed: close again, or reset the stream"
+                : Self.explanation(of: code, operation: operation),
             cause: error,
             operation: operation,
             state: before,
@@ -282,8 +287,10 @@ public final class NetStream: Sendable {
             case .read, .closeRead: return (.readEnded, .endOfStream, StreamEnd(cause: cause))
             case .write, .closeWrite, .close, .reset: return (.writeEnded, .writeClosed, StreamEnd(cause: cause))
             }
-        case .timeout: return (nil, .timeout, StreamEnd(cause: cause))
-        case .cancelled: return (nil, .cancelled, StreamEnd(cause: cause))
+        case .timeout, .cancelled:
+            // A close may have come halfway.
+            let isHalfway = operation == .close && (cause as? any ClassifiedStreamError)?.hasEndedWriting == true
+            return (isHalfway ? .writeEnded : nil, kind == .timeout ? .timeout : .cancelled, StreamEnd(cause: cause))
         case .limitExceeded: return (.fail, .limitExceeded, StreamEnd(cause: cause))
         case .other: return (.fail, .failed, StreamEnd(cause: cause))
         }

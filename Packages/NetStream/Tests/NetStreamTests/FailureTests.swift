@@ -27,6 +27,7 @@ final class FailingStream: MuxedStream {
 
 struct KindError: ClassifiedStreamError {
     var streamFailureKind: StreamFailureKind
+    var hasEndedWriting = false
 }
 
 /// What each failure of a transport means for a stream.
@@ -54,6 +55,24 @@ struct KindError: ClassifiedStreamError {
         } catch {
             return (stream, muxed, error as? NetStreamError)
         }
+    }
+
+    @Test(
+        arguments: [StreamFailureKind.cancelled, .timeout],
+        [StreamOperation.read, .write, .closeRead, .closeWrite, .close]
+    )
+    func aCloseThatCameHalfwayHasClosedTheWritingHalf(_ kind: StreamFailureKind, _ operation: StreamOperation)
+        async throws
+    {
+        let pair = try await MemoryPair()
+        let thrown = KindError(streamFailureKind: kind, hasEndedWriting: true)
+        let (stream, muxed, error) = try await attempt(thrown, operation, on: pair)
+        #expect(error?.code == (kind == .timeout ? .timeout : .cancelled))
+        // Whatever else fails so has changed nothing.
+        #expect(stream.state == (operation == .close ? .closedWrite : .open))
+        #expect(error?.message.contains("the writing half is closed") == (operation == .close))
+        #expect(muxed.resets.isEmpty)
+        if operation == .close { #expect(await code { try await stream.write([1]) } == .writeClosed) }
     }
 
     @Test(arguments: [StreamOperation.read, .write, .closeRead, .closeWrite, .close])

@@ -1,6 +1,13 @@
 import NetStream
 import Synchronization
 
+/// A close was cancelled while it waited for the peer's answer: the writing half is closed, and the rest is open.
+private struct ClosedHalfway: ClassifiedStreamError {
+    let cause: any Error
+    var streamFailureKind: StreamFailureKind { .cancelled }
+    var hasEndedWriting: Bool { true }
+}
+
 /// A stream whose protocol the peer is known to speak: the header and the proposal travel with the first bytes, and the
 /// peer's answer is checked when something is read.
 ///
@@ -79,8 +86,8 @@ final class LazyNegotiatedStream: MuxedStream {
     func closeRead() async throws {
         if !state.withLock({ $0.isAgreed }) {
             if let opening = try takeOpening() { try await send(opening) }
-            // What the answer is, is of no interest to somebody who does not read.
-            try? await finishNegotiation()
+            // What the answer is, is of no interest to somebody who does not read; that it is there, is.
+            do { try await finishNegotiation() } catch let error where !Self.isCancellation(error) {}
         }
         try await base.closeRead()
     }
@@ -92,10 +99,18 @@ final class LazyNegotiatedStream: MuxedStream {
             try await open(with: [])
             if !state.withLock({ $0.isAgreed }) {
                 try await base.closeWrite()
-                try await finishNegotiation()
+                do {
+                    try await finishNegotiation()
+                } catch let error where Self.isCancellation(error) {
+                    throw ClosedHalfway(cause: error)
+                }
             }
             try await base.close()
         }
+    }
+
+    private static func isCancellation(_ error: any Error) -> Bool {
+        error is CancellationError || (error as? any ClassifiedStreamError)?.streamFailureKind == .cancelled
     }
 
     func reset(code: StreamErrorCode) {
