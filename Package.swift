@@ -233,6 +233,7 @@ let host: [Target] = [
         // QuicCore, QuicTransport and the setting are the umbrella's alone: with them every test of a host runs on QUIC too.
         dependencies: [
             "Host", "Multiaddr", "NetStream", "NetStreamTesting", "PeerID", "QuicCore", "QuicTransport",
+            .product(name: "Logging", package: "swift-log"),
             .product(name: "Metrics", package: "swift-metrics"),
             .product(name: "MetricsTestKit", package: "swift-metrics"),
         ],

@@ -68,6 +68,7 @@ let package = Package(
                 .product(name: "NetStream", package: "NetStream"),
                 .product(name: "NetStreamTesting", package: "NetStream"),
                 .product(name: "PeerID", package: "PeerID"),
+                .product(name: "Logging", package: "swift-log"),
                 .product(name: "Metrics", package: "swift-metrics"),
                 .product(name: "MetricsTestKit", package: "swift-metrics"),
             ],

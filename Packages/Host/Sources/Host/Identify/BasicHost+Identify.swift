@@ -45,7 +45,7 @@ extension BasicHost {
             _ = try await identify(connection)
         } catch let error as HostError {
             guard !connection.muxed.isClosed, error.code != .cancelled else { return }
-            logger.debug("identify failed", metadata: ["peer": "\(connection.peer)", "error": "\(error)"])
+            logger.debug("identify failed", metadata: connection.metadata.failing(error))
             hub.emit(.identifyFailed(connection.peer, error))
         } catch {}
     }
@@ -223,7 +223,7 @@ extension BasicHost {
                 }
             }
         } catch {
-            logger.debug("identify push failed", metadata: ["peer": "\(connection.peer)", "error": "\(error)"])
+            logger.debug("identify push failed", metadata: connection.metadata.failing(error))
         }
     }
 

@@ -1,5 +1,6 @@
 import Logging
 import Metrics
+import Multiaddr
 import NetStream
 import PeerID
 import Synchronization
@@ -22,7 +23,11 @@ extension BasicHost {
                 default: break
                 }
                 failures += 1
-                logger.warning("a connection was not accepted", metadata: ["error": "\(error)"])
+                let place = listener.addresses.map(\.description).joined(separator: ", ")
+                logger.warning(
+                    "a connection was not accepted",
+                    metadata: ["localAddress": "\(place)", "error": "\(error)"]
+                )
                 // A listener that only fails is of no use.
                 guard failures < 100 else { break accepting }
                 continue
@@ -31,7 +36,6 @@ extension BasicHost {
             do throws(HostError) {
                 _ = try await adopt(muxed)
             } catch {
-                logger.debug("a connection was refused", metadata: ["error": "\(error)"])
                 if error.code == .closed { break accepting }
             }
         }
@@ -112,6 +116,7 @@ extension BasicHost {
         if let (code, error) = refusal {
             resources.report(error)
             metrics.connectionRefused(error)
+            logger.debug("a connection was refused", metadata: connection.metadata.failing(error))
             await uncancelled { await muxed.close(code: code, reason: error.message) }
             throw error
         }
@@ -165,7 +170,7 @@ extension BasicHost {
         logger.debug(
             "connection closed",
             metadata: connection.metadata.merging(
-                ["code": "\(reason.code)", "byPeer": "\(reason.byPeer)", "reason": "\(reason.reason)"]
+                ["closeCode": "\(reason.code)", "byPeer": "\(reason.byPeer)", "reason": "\(reason.reason)"]
             ) { $1 }
         )
         hub.emit(.disconnected(connection.info, reason: reason))
@@ -250,7 +255,7 @@ extension BasicHost {
         do throws(HostError) {
             use = try connection.reserveStream(.inbound)
         } catch {
-            refuse(connection, error)
+            refuse(muxed, of: connection, error)
             return muxed.reset(code: .resourceLimitExceeded)
         }
         guard let stream = try? connection.wrap(muxed, use: use) else { return muxed.reset(code: .generic) }
@@ -267,7 +272,7 @@ extension BasicHost {
         } catch {
             metrics.negotiationFailed(.inbound, error)
             stream.reset(code: .protocolNegotiationFailed)
-            logger.debug("a negotiation failed", metadata: ["peer": "\(connection.peer)", "error": "\(error)"])
+            logger.debug("a negotiation failed", metadata: metadata(of: stream, on: connection).failing(error))
             return
         }
         guard let name, let match = await handler(for: name) else {
@@ -280,7 +285,7 @@ extension BasicHost {
         do throws(HostError) {
             try use.settle(text, countedAs: String(decoding: match.registered, as: UTF8.self))
         } catch {
-            refuse(connection, error)
+            refuse(muxed, of: connection, error, protocolID: text)
             return stream.reset(code: .resourceLimitExceeded)
         }
         stream.protocolID = text
@@ -292,7 +297,8 @@ extension BasicHost {
                 }
             }
         } catch {
-            refuse(connection, HostError.wrapping(error, as: .resourceLimit, "no handler became free"))
+            let refusal = HostError.wrapping(error, as: .resourceLimit, "no handler became free")
+            refuse(muxed, of: connection, refusal, protocolID: text)
             stream.reset(code: .resourceLimitExceeded)
             return
         }
@@ -302,16 +308,24 @@ extension BasicHost {
         metrics.streamsHandled.increment()
         logger.debug("stream opened", metadata: metadata(of: stream, on: connection))
         if match.runsOnTransport || connection.muxed.taskExecutor == nil {
-            await run(match.handler, on: stream)
+            await run(match.handler, on: stream, of: connection)
         } else {
-            await withTaskExecutorPreference(globalConcurrentExecutor) { await run(match.handler, on: stream) }
+            await withTaskExecutorPreference(globalConcurrentExecutor) {
+                await run(match.handler, on: stream, of: connection)
+            }
         }
         logger.debug("stream closed", metadata: metadata(of: stream, on: connection))
     }
 
-    private func refuse(_ connection: HostConnection, _ error: HostError) {
+    private func refuse(
+        _ stream: any MuxedStream,
+        of connection: HostConnection,
+        _ error: HostError,
+        protocolID: String? = nil
+    ) {
         metrics.streamRefused(error)
-        logger.debug("a stream was refused", metadata: connection.metadata.merging(["error": "\(error)"]) { $1 })
+        let metadata = connection.metadata(ofStream: stream.id, stream.direction, protocolID: protocolID)
+        logger.debug("a stream was refused", metadata: metadata.failing(error))
     }
 
     /// The handler for a name. The registry is asked outside the lock: predicates are the user's code.
@@ -320,7 +334,7 @@ extension BasicHost {
         return await handlers.awayFromTransport { handlers.handler(for: name) }
     }
 
-    private func run(_ handler: StreamHandler, on stream: NetStream) async {
+    private func run(_ handler: StreamHandler, on stream: NetStream, of connection: HostConnection) async {
         do {
             try await handler(stream)
             if !stream.state.isEnd { try await stream.close() }
@@ -331,14 +345,13 @@ extension BasicHost {
             logger.log(
                 level: isOver ? .debug : .info,
                 "a handler failed",
-                metadata: [
-                    "peer": "\(stream.remotePeer)", "protocol": "\(stream.protocolID ?? "")", "error": "\(error)",
-                ]
+                metadata: metadata(of: stream, on: connection).failing(error)
             )
         }
     }
 
     private static func resetCode(for error: any Error) -> StreamErrorCode {
+        if let error = error as? HostError, error.code == .identifyFailed { return .protocolViolation }
         guard let error = error as? NetStreamError else { return .generic }
         switch error.code {
         case .unexpectedEnd, .malformedLength, .limitExceeded: return .protocolViolation

@@ -341,7 +341,7 @@ extension BasicHost {
                 metrics.handshook(.outbound)
                 return .connected(DialledConnection(muxed: muxed, span: span), at: address)
             } catch {
-                logger.debug("a dial failed", metadata: ["address": "\(address)", "error": "\(error)"])
+                logger.debug("a dial failed", metadata: address.dialMetadata.failing(error))
                 failure = HostError.wrapping(error, as: .dialFailed, "\(address) cannot be reached")
             }
         } else {
