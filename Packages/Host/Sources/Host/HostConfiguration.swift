@@ -149,36 +149,20 @@ public struct HostConfiguration: Sendable {
 
     /// Throws ``HostError/Code/invalidConfiguration``, naming the field, when a value makes no sense.
     func validate() throws(HostError) {
-        let counts = [
-            ("connections.limit", connections.limit), ("connections.limitPerPeer", connections.limitPerPeer),
-            ("connections.dialsPerPeer", connections.dialsPerPeer),
-            ("streams.inboundNegotiations", streams.inboundNegotiations),
-            ("streams.outboundNegotiations", streams.outboundNegotiations),
-            ("streams.inboundHandlers", streams.inboundHandlers), ("pingStreamsPerPeer", pingStreamsPerPeer),
-            ("rememberedPeers", rememberedPeers), ("rememberedBytes", rememberedBytes),
-            ("identify.observersNeeded", identify.observersNeeded),
-        ]
         for (name, value) in counts where value < 1 {
             throw HostError(.invalidConfiguration, "\(name) is \(value), but must be at least 1")
         }
         for (name, value) in limits.counts where value < 0 {
             throw HostError(.invalidConfiguration, "\(name) is \(value), but must not be negative")
         }
-        let times = [
-            ("connections.dialTimeout", connections.dialTimeout),
-            ("streams.negotiationTimeout", streams.negotiationTimeout), ("identify.timeout", identify.timeout),
-            ("rememberedFor", rememberedFor),
-        ]
         for (name, value) in times where value <= .zero {
             throw HostError(.invalidConfiguration, "\(name) is \(value), but must be above zero")
         }
         let staggers = [
             ("connections.dialStagger", connections.dialStagger),
             ("connections.privateDialStagger", connections.privateDialStagger),
-            ("connections.dialBackOff", connections.dialBackOff),
-            ("connections.longestDialBackOff", connections.longestDialBackOff),
         ]
-        for (name, value) in staggers where value < .zero {
+        for (name, value) in staggers + pauses where value < .zero {
             throw HostError(.invalidConfiguration, "\(name) is \(value), but must not be negative")
         }
         if let detection = connections.blackHoleDetection {
@@ -203,5 +187,34 @@ public struct HostConfiguration: Sendable {
         for (name, text) in texts where text.utf8.count > 256 {
             throw HostError(.invalidConfiguration, "\(name) is longer than 256 bytes")
         }
+    }
+    /// How many at once, with the names of the fields.
+    var counts: [(name: String, value: Int)] {
+        [
+            ("connections.limit", connections.limit), ("connections.limitPerPeer", connections.limitPerPeer),
+            ("connections.dialsPerPeer", connections.dialsPerPeer),
+            ("streams.inboundNegotiations", streams.inboundNegotiations),
+            ("streams.outboundNegotiations", streams.outboundNegotiations),
+            ("streams.inboundHandlers", streams.inboundHandlers), ("pingStreamsPerPeer", pingStreamsPerPeer),
+            ("rememberedPeers", rememberedPeers), ("rememberedBytes", rememberedBytes),
+            ("identify.observersNeeded", identify.observersNeeded),
+        ]
+    }
+
+    /// How long, with the names of the fields.
+    var times: [(name: String, value: Duration)] {
+        [
+            ("connections.dialTimeout", connections.dialTimeout),
+            ("streams.negotiationTimeout", streams.negotiationTimeout), ("identify.timeout", identify.timeout),
+            ("rememberedFor", rememberedFor),
+        ]
+    }
+
+    /// Times that may be nothing.
+    var pauses: [(name: String, value: Duration)] {
+        [
+            ("connections.dialBackOff", connections.dialBackOff),
+            ("connections.longestDialBackOff", connections.longestDialBackOff),
+        ]
     }
 }
