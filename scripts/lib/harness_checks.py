@@ -1,6 +1,8 @@
 """Checks of the example `interop`: the conventions of libp2p's public test harnesses, with a Redis server of our own."""
 
 import contextlib
+import json
+import pathlib
 import re
 import shutil
 import signal
@@ -64,6 +66,24 @@ def pair(form, report, server):
         require(listener.poll() is None, "the listener ended with the dialer")
         ends(listener, signal.SIGTERM)
         require(listener.stdout.read() == b"", "the listener wrote to stdout")
+
+
+def check_harness_reports_are_those_of_the_samples():
+    root = pathlib.Path(__file__).resolve().parents[2]
+    file = root / "Packages/Host/Tests/HostTests/Vectors/app_protocol_samples.json"
+    samples = json.loads(file.read_text())["interop"]
+    require(re.fullmatch(OLD_REPORT, samples["oldStdout"] + "\n"), f"not {samples['oldStdout']!r}")
+    require(re.fullmatch(NEW_REPORT, samples["unifiedStdout"]), f"not {samples['unifiedStdout']!r}")
+    key = samples["unifiedRedisKeyTemplate"].replace("<TEST_KEY>", "mine")
+    for form, name, more in ((old, samples["oldRedisKey"], {}), (new, key, {"TEST_KEY": "mine"})):
+        with redis() as server, started(INTEROP, env=form("listener", server, **more)):
+            host, port = server.split(":")
+            with socket.create_connection((host, int(port)), PATIENCE) as client:
+                # The listener leaves its address there; the wait is Redis's own.
+                client.sendall(f"BLPOP {name} {PATIENCE}\r\n".encode())
+                client.settimeout(PATIENCE)
+                answer = client.recv(4096)
+                require(b"/quic-v1/p2p/" in answer, f"under {name} there is {answer!r}")
 
 
 def check_harness_pairs_find_each_other_in_both_forms():

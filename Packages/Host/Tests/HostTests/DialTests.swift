@@ -197,6 +197,43 @@ import Testing
         #expect(DialBackOff.pause(after: .max, base: .seconds(5), longest: .seconds(300)) == .seconds(300))
     }
 
+    @Test(arguments: TestNetwork.allCases)
+    func aSuccessClearsTheFailuresOfAnAddress(_ kind: TestNetwork) async throws {
+        let (clock, isFailing, dials) = (ManualClock(), Flag(), Count())
+        var configuration = NegotiationTests.quiet
+        configuration.clock = clock
+        try await kind.open { network in
+            let transport = GatedTransport(
+                base: try network.transport(),
+                beforeDial: { _ in
+                    dials.add()
+                    if isFailing.isSet { throw Contrived() }
+                }
+            )
+            try await network.host(NegotiationTests.quiet) { server in
+                let (peer, address) = (server.peerID, try server.address)
+                try await withHost(identity: .ed25519(), transports: [transport], configuration: configuration) {
+                    host in
+                    isFailing.set()
+                    #expect(await code { try await host.connect(to: peer, addresses: [address]) } == .dialFailed)
+                    clock.advance(by: .seconds(6))
+                    isFailing.clear()
+                    try await host.connect(to: peer)
+                    await host.disconnect(from: peer)
+                    isFailing.set()
+                    #expect(await code { try await host.connect(to: peer) } == .dialFailed)
+                    #expect(dials.value == 3)
+                    // The first failure again: 5 s + 1 s. It would be 5 s + 2² s if it were the second.
+                    clock.advance(by: .milliseconds(5999))
+                    #expect(await code { try await host.connect(to: peer) } == .dialBackOff)
+                    clock.advance(by: .milliseconds(1))
+                    #expect(await code { try await host.connect(to: peer) } == .dialFailed)
+                    #expect(dials.value == 4)
+                }
+            }
+        }
+    }
+
     @Test(arguments: TestNetwork.allCases) func theGaterIsAsked(_ kind: TestNetwork) async throws {
         try await kind.open { network in
             let (key, peerKey) = (PrivateKey.ed25519(), PrivateKey.ed25519())

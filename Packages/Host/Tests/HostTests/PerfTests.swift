@@ -38,6 +38,65 @@ import Testing
         }
     }
 
+    /// What the first bytes of a measurement look like, as the specification has it.
+    struct Samples: Decodable {
+        struct Request: Decodable {
+            var downloadBytes: UInt64
+            var headerHex: String
+        }
+        var perf: [Request]
+    }
+
+    @Test(arguments: TestNetwork.allCases)
+    func theClientAsksAsTheSamplesDo(_ network: TestNetwork) async throws {
+        let samples = try vectors("app_protocol_samples.json", as: Samples.self).perf
+        #expect(samples.count >= 7)
+        try await withTwoHosts(on: network) { server, client in
+            let asked = Mutex<[[UInt8]]>([])
+            await server.handle(PerfProtocol.name) { stream in
+                let request = try await stream.readToEnd(limit: 100)
+                asked.withLock { $0.append(request) }
+                // As much as some of them ask for, nobody has.
+                stream.reset(code: .resourceLimitExceeded)
+            }
+            let peer = try await client.connect(to: server.address)
+            for (index, sample) in samples.enumerated() {
+                let upload = index * 3
+                let thrown = await code {
+                    _ = try await client.perf(peer, upload: UInt64(upload), download: sample.downloadBytes)
+                }
+                #expect(thrown == .streamFailed)
+                // The request, and behind it what is uploaded.
+                let expected = bytes(hex: sample.headerHex) + [UInt8](repeating: 0, count: upload)
+                #expect(asked.withLock { $0.last } == expected, "\(sample.downloadBytes)")
+            }
+            #expect(asked.withLock { $0.count } == samples.count)
+        }
+    }
+
+    /// The server takes the samples for what they are: it sends just as much, or refuses what is more than it gives.
+    @Test(arguments: TestNetwork.allCases)
+    func theServerUnderstandsTheSamples(_ network: TestNetwork) async throws {
+        let samples = try vectors("app_protocol_samples.json", as: Samples.self).perf
+        let limit: UInt64 = 1024
+        try await withTwoHosts(on: network) { server, client in
+            await server.handle(PerfProtocol.name, handler: PerfProtocol.handler(limit: limit))
+            let peer = try await client.connect(to: server.address)
+            for sample in samples {
+                let stream = try await client.newStream(to: peer, protocols: [PerfProtocol.name])
+                let end = await streamError {
+                    try await stream.write(bytes(hex: sample.headerHex))
+                    try await stream.closeWrite()
+                    let count = UInt64(try await stream.readToEnd(limit: 4096).count)
+                    #expect(count == sample.downloadBytes)
+                }
+                let isTooMuch = sample.downloadBytes > limit
+                #expect(end?.streamCode == (isTooMuch ? StreamErrorCode.resourceLimitExceeded.rawValue : nil))
+                stream.reset()
+            }
+        }
+    }
+
     @Test(arguments: TestNetwork.allCases, [(1001, 0), (0, 1001)])
     func aServerWithALimitResetsWhatGoesBeyond(_ network: TestNetwork, _ size: (upload: Int, download: Int))
         async throws

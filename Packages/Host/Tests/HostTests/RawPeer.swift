@@ -64,13 +64,15 @@ struct RawPeer: Sendable {
 
 /// A host that somebody misbehaves towards, while a good peer pings it all the time and is answered.
 ///
-/// When it is over, the good peer is served as before, and nothing is left but its connection.
+/// When it is over, the good peer is served as before, and nothing is left but its connection and its pings, in no scope; once
+/// it has gone as well, nothing at all.
 func whileAnotherPings(
     on kind: TestNetwork,
     _ configuration: HostConfiguration = .defaults,
+    window: Int? = nil,
     _ misbehave: @escaping @Sendable (OpenNetwork, BasicHost) async throws -> Void
 ) async throws {
-    try await kind.openHost(configuration) { network, host in
+    try await kind.openHost(configuration, window: window) { network, host in
         await host.handle(EchoProtocol.name, handler: EchoProtocol.handler)
         try await network.host(listens: false) { friend in
             let peer = try await friend.connect(to: host.address)
@@ -83,22 +85,59 @@ func whileAnotherPings(
                 }
                 var pings = 0
                 while !isOver.isSet || pings < 3 {
-                    _ = try await withDeadline(.seconds(5)) { try await session.ping() }
+                    _ = try await withDeadline(.seconds(30)) { try await session.ping() }
                     pings += 1
                 }
                 try await group.waitForAll()
             }
-            try await withDeadline(.seconds(5)) {
+            try await withDeadline(.seconds(30)) {
                 let stream = try await friend.newStream(to: peer, protocols: [EchoProtocol.name])
                 try await stream.write([1, 2, 3])
                 #expect(try await stream.readExactly(3) == [1, 2, 3])
                 try await stream.close()
-                while host.connections().count > 1 { await Task.yield() }
             }
+            await expectOnly(pingsOf: friend.peerID, at: host)
             #expect(host.connectedPeers == [friend.peerID])
             await session.close()
         }
+        await eventually("nothing is left", of: host) {
+            host.resources.usages.isEmpty
+                && host.state.withLock {
+                    $0.connections.isEmpty && $0.untold.connections.isEmpty && $0.pingSlots.isEmpty && $0.dials.isEmpty
+                }
+        }
     }
+}
+
+/// Waits until the books of a host know nothing but one peer's connection and the stream of its pings.
+private func expectOnly(pingsOf peer: PeerID, at host: BasicHost) async {
+    let limits = host.configuration.limits
+    var stream = ResourceUsage()
+    stream.inboundStreams = 1
+    stream.memory = limits.memoryPerStream
+    var all = stream
+    all.inboundConnections = 1
+    all.memory += limits.memoryPerConnection
+    let expected = [all, stream]
+    await eventually("the friend's connection is left", of: host) {
+        guard let connection = host.connections(to: peer).first else { return false }
+        return host.resources.usages == [
+            .system: expected[0], .peer(peer): expected[0], .connection(connection.id): expected[0],
+            .protocolName(PingProtocol.name): expected[1],
+        ]
+    }
+}
+
+/// Waits for something to become true; an issue, with what is in use, if it does not.
+private func eventually(_ what: String, of host: BasicHost, _ isSo: @escaping @Sendable () -> Bool) async {
+    let isSeen = try? await withDeadline(.seconds(30)) {
+        while !isSo() {
+            try Task.checkCancellation()
+            await Task.yield()
+        }
+        return true
+    }
+    if isSeen == nil { Issue.record("\(what): not so, in use are \(host.resources.usages)") }
 }
 
 /// Something that has happened, told from task to task.
@@ -106,6 +145,7 @@ final class Flag: Sendable {
     private let state = Mutex(false)
     var isSet: Bool { state.withLock { $0 } }
     func set() { state.withLock { $0 = true } }
+    func clear() { state.withLock { $0 = false } }
 }
 
 /// How often something has happened, told from task to task.

@@ -76,9 +76,10 @@ extension TestNetwork {
     func openHost<Result>(
         _ configuration: HostConfiguration = .defaults,
         identity: PrivateKey = .ed25519(),
+        window: Int? = nil,
         _ body: (OpenNetwork, BasicHost) async throws -> Result
     ) async throws -> Result {
-        try await open { network in
+        try await open(window: window) { network in
             try await network.host(configuration, identity: identity) { host in try await body(network, host) }
         }
     }

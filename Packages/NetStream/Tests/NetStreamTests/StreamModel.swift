@@ -86,6 +86,38 @@ struct StreamModel {
         }
     }
 
+    mutating func readLine(limit: Int) -> Outcome {
+        if let refused = refusal ?? (reads ? nil : .endOfStream) { return .error(refused) }
+        if let feed = arriving.firstIndex(of: 10) {
+            guard feed <= limit else { return .error(.limitExceeded) }
+            defer { arriving.removeFirst(feed + 1) }
+            return .exactly(Array(arriving.prefix(feed)))
+        }
+        return arriving.count > limit ? .error(.limitExceeded) : endInFront(of: arriving.isEmpty)
+    }
+
+    mutating func readMessage(limit: Int) -> Outcome {
+        if let refused = refusal ?? (reads ? nil : .endOfStream) { return .error(refused) }
+        var length = 0
+        for (index, byte) in arriving.enumerated() {
+            // Nine bytes at most, and none of them for nothing.
+            if index == 9 || (index == 8 && byte > 127) || (index > 0 && byte == 0) { return .error(.malformedLength) }
+            length += Int(byte % 128) << (7 * index)
+            guard byte < 128 else { continue }
+            if length > limit { return .error(.limitExceeded) }
+            guard arriving.count - index - 1 >= length else { return endInFront(of: false) }
+            defer { arriving.removeFirst(index + 1 + length) }
+            return .exactly(Array(arriving[(index + 1)..<(index + 1 + length)]))
+        }
+        return endInFront(of: arriving.isEmpty)
+    }
+
+    /// The next of the stream's chunks. That somebody else has read the end is none of its errors.
+    mutating func chunk(upTo count: Int) -> Outcome {
+        let outcome = read(upTo: count)
+        return outcome == .error(.endOfStream) ? .end : outcome
+    }
+
     mutating func write(_ count: Int) -> Outcome {
         if let refused = refusal ?? (writes ? nil : .writeClosed) { return .error(refused) }
         if count == 0 { return .done }
@@ -148,7 +180,17 @@ struct StreamModel {
         return .error(.timeout)
     }
 
-    private mutating func interrupted() -> Outcome? {
+    /// The end of the stream, in front of something that is read whole or in the middle of it.
+    private mutating func endInFront(of isOrderly: Bool) -> Outcome {
+        endOfReading { model in
+            guard isOrderly else { return .error(.unexpectedEnd) }
+            model.reads = false
+            return .end
+        }
+    }
+
+    /// What an operation comes to whose wait at the transport was interrupted. Nothing that arrived is lost.
+    mutating func interrupted() -> Outcome? {
         defer { interruption = nil }
         switch interruption {
         case .cancelled: return .error(.cancelled)

@@ -76,7 +76,7 @@ struct Play {
         case 0...7:
             log.append("the peer sends")
             guard !model.isFinished, model.peerReset == nil else { return }
-            let bytes = (0..<Int.random(in: 1...40, using: &random)).map { _ in fresh() }
+            let bytes = something()
             script.change { $0.arrived += bytes }
             if model.reads { model.arriving += bytes }
         case 8, 9:
@@ -110,19 +110,19 @@ struct Play {
     private mutating func userActs() async throws {
         let stream = stream
         let count = Int.random(in: 0...50, using: &random)
-        switch Int.random(in: 0..<24, using: &random) {
+        switch Int.random(in: 0..<33, using: &random) {
         case 0...4:
             log.append("establish")
             try await check(model.establish()) { try stream.establish() }
         case 5...8:
             log.append("read")
-            try await check(model.read(upTo: count + 1)) { try await stream.read(upTo: count + 1) }
+            try await checkReader({ $0.read(upTo: count + 1) }) { try await stream.read(upTo: count + 1) }
         case 9...11:
             log.append("readExactly")
-            try await check(model.readExactly(count)) { try await stream.readExactly(count) }
+            try await checkReader({ $0.readExactly(count) }) { try await stream.readExactly(count) }
         case 12, 13:
             log.append("readToEnd")
-            try await check(model.readToEnd(limit: count * 4)) { try await stream.readToEnd(limit: count * 4) }
+            try await checkReader({ $0.readToEnd(limit: count * 4) }) { try await stream.readToEnd(limit: count * 4) }
         case 14...17:
             log.append("write")
             interrupt()
@@ -136,7 +136,17 @@ struct Play {
             log.append("closeRead")
             interrupt()
             try await check(model.closeRead()) { try await stream.closeRead() }
-        case 22:
+        case 22...24:
+            log.append("readLine")
+            try await checkReader({ $0.readLine(limit: count) }) { try await stream.readLine(limit: count) }
+        case 25...27:
+            log.append("readMessage")
+            try await checkReader({ $0.readMessage(limit: count) }) { try await stream.readMessage(limit: count) }
+        case 28...30:
+            log.append("chunks")
+            var chunks = stream.chunks(upTo: count + 1).makeAsyncIterator()
+            try await checkReader({ $0.chunk(upTo: count + 1) }) { try await chunks.next() }
+        case 31:
             log.append("close")
             interrupt()
             try await check(model.close()) { try await stream.close() }
@@ -153,11 +163,26 @@ struct Play {
     }
 
     /// Now and then the next operation of the transport takes too long or is cancelled.
-    private mutating func interrupt() {
-        guard Int.random(in: 0..<6, using: &random) == 0 else { return }
+    @discardableResult
+    private mutating func interrupt() -> Bool {
+        guard Int.random(in: 0..<6, using: &random) == 0 else { return false }
         let isTimeout = Bool.random(using: &random)
         model.interruption = isTimeout ? .timeout : .cancelled
         script.change { $0.next = isTimeout ? .timeout : .cancelled }
+        return true
+    }
+
+    /// Some bytes of the peer, which may be a line, a message, or a length that is none.
+    private mutating func something() -> [UInt8] {
+        let bytes = (0..<Int.random(in: 1...40, using: &random)).map { _ in fresh() }
+        switch Int.random(in: 0..<8, using: &random) {
+        case 0, 1: return bytes + [10]
+        case 2, 3: return [UInt8(bytes.count)] + bytes
+        // Two bytes say how long it is.
+        case 4: return [200, 1] + bytes + [UInt8](repeating: 1, count: 200 - bytes.count)
+        case 5: return [[0x80, 0], [UInt8](repeating: 0xff, count: 9)].randomElement(using: &random) ?? []
+        default: return bytes
+        }
     }
 
     private mutating func fresh() -> UInt8 {
@@ -166,6 +191,24 @@ struct Play {
     }
 
     // MARK: Checks
+
+    /// A reader waits at the transport only for what the stream does not hold already. So it is its stream that tells whether
+    /// an interruption was met; and one that was has changed nothing.
+    private mutating func checkReader(
+        _ expected: (inout StreamModel) -> StreamModel.Outcome,
+        _ operation: () async throws -> [UInt8]?
+    ) async throws {
+        let isInterrupted = interrupt()
+        let result: Result<[UInt8]??, any Error>
+        do {
+            result = .success(.some(try await operation()))
+        } catch {
+            result = .failure(error)
+        }
+        let isMet = isInterrupted && script.now.next == nil
+        let outcome = (isMet ? model.interrupted() : nil) ?? expected(&model)
+        try await check(outcome) { () -> [UInt8]?? in try result.get() }
+    }
 
     private mutating func check(_ expected: StreamModel.Outcome, _ operation: () async throws -> Void) async throws {
         try await check(expected) { () -> [UInt8]?? in
