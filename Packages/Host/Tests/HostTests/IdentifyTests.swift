@@ -249,10 +249,10 @@ import Testing
                     _ = try await stream.readToEnd(limit: 0)
                 }
             }
-            for _ in 0..<10 { #expect(await push()?.streamCode == StreamErrorCode.generic.rawValue) }
+            for _ in 0..<10 { #expect(await push()?.streamCode == StreamErrorCode.protocolViolation.rawValue) }
             #expect(await push()?.streamCode == StreamErrorCode.rateLimited.rawValue)
             clock.advance(by: .seconds(5))
-            #expect(await push()?.streamCode == StreamErrorCode.generic.rawValue)
+            #expect(await push()?.streamCode == StreamErrorCode.protocolViolation.rawValue)
             #expect(await push()?.streamCode == StreamErrorCode.rateLimited.rawValue)
         }
     }

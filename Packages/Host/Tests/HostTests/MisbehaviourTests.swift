@@ -8,7 +8,7 @@ import Testing
 @testable import Host
 
 /// Peers that misbehave are contained, and others are served all the while.
-@Suite(.timeLimit(.minutes(2))) struct MisbehaviourTests {
+@Suite(.timeLimit(.minutes(3))) struct MisbehaviourTests {
     private static let refused = StreamFailureKind.failedNegotiation
 
     /// Opens 10,000 streams and says one byte on each, which makes it known; it is the beginning of a header.
@@ -55,21 +55,13 @@ import Testing
             }
             #expect(1...64 ~= most.inboundStreams)
             #expect(most.memory <= limits.memoryPerConnection + 64 * limits.memoryPerStream)
-            // Either every one ran into its deadline, or the transport had enough of it.
-            let end = await flooding
+            // Every one of them ran into its deadline. The transport let each of them in, and kept the connection.
+            #expect(await flooding == nil)
             let given = metrics.counterTotal(
                 label: "libp2p_host_negotiations_failed",
                 dimensions: [("direction", "inbound"), ("cause", "timeout")]
             )
-            if end == nil {
-                #expect(given == 10_000)
-            } else {
-                guard case .connectionClosed(_, true) = end else {
-                    Issue.record("the flood ended with \(String(describing: end))")
-                    return
-                }
-                #expect(given > 0)
-            }
+            #expect(given == 10_000)
             await peer.connection.close(code: .none, reason: "")
         }
     }
@@ -193,53 +185,6 @@ import Testing
             }
             await peer.connection.close(code: .none, reason: "")
             await resetting.value
-        }
-    }
-
-    @Test(arguments: TestNetwork.allCases)
-    func aPeerThatOpensAndClosesConnectionsAsFastAsItCan(_ kind: TestNetwork) async throws {
-        try await whileAnotherPings(on: kind) { network, host in
-            let transport = try network.transport()
-            let address = try host.address
-            // One after another, and several at once, which is more than one peer may have. Some are refused.
-            for _ in 0..<50 { try? await transport.dial(address).close(code: .none, reason: "") }
-            await withTaskGroup(of: Void.self) { group in
-                for _ in 0..<10 {
-                    group.addTask {
-                        for _ in 0..<10 { try? await transport.dial(address).close(code: .none, reason: "") }
-                    }
-                }
-            }
-        }
-    }
-
-    @Test(arguments: TestNetwork.allCases)
-    func aPeerThatNeverReads(_ kind: TestNetwork) async throws {
-        try await whileAnotherPings(on: kind, NegotiationTests.quiet) { network, host in
-            let peer = try await RawPeer(in: network, dialing: host)
-            await withTaskGroup(of: Int.self) { group in
-                for _ in 0..<20 {
-                    group.addTask {
-                        var sent = 0
-                        // It is stopped by back-pressure: what comes back has nowhere to go.
-                        let end = await failure {
-                            let stream = try await peer.open(saying: RawPeer.opening(EchoProtocol.name))
-                            while sent < 64 << 20 {
-                                try await withDeadline(.milliseconds(500)) {
-                                    try await stream.write([UInt8](repeating: 7, count: 65536))
-                                }
-                                sent += 65536
-                            }
-                        }
-                        #expect(end == .timeout)
-                        return sent
-                    }
-                }
-                var total = 0
-                for await sent in group { total += sent }
-                #expect(total < 64 << 20, "\(total) bytes were taken from a peer that does not read")
-            }
-            await peer.connection.close(code: .none, reason: "")
         }
     }
 

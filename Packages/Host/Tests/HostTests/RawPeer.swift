@@ -70,9 +70,10 @@ func whileAnotherPings(
     on kind: TestNetwork,
     _ configuration: HostConfiguration = .defaults,
     window: Int? = nil,
+    sendBuffer: Int? = nil,
     _ misbehave: @escaping @Sendable (OpenNetwork, BasicHost) async throws -> Void
 ) async throws {
-    try await kind.openHost(configuration, window: window) { network, host in
+    try await kind.openHost(configuration, window: window, sendBuffer: sendBuffer) { network, host in
         await host.handle(EchoProtocol.name, handler: EchoProtocol.handler)
         try await network.host(listens: false) { friend in
             let peer = try await friend.connect(to: host.address)

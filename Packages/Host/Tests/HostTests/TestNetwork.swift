@@ -57,9 +57,14 @@ enum TestNetwork: String, CaseIterable, Sendable, CustomTestStringConvertible {
     ///
     /// - Parameters:
     ///   - window: Bytes of a stream that travel before anybody reads; the transport's default if `nil`.
+    ///   - sendBuffer: Bytes of a stream that wait to travel, on QUIC; in memory none do. The default if `nil`.
     ///   - body: What happens in it.
-    func open<Result>(window: Int? = nil, _ body: (OpenNetwork) async throws -> Result) async throws -> Result {
-        let network = OpenNetwork(kind: self, window: window)
+    func open<Result>(
+        window: Int? = nil,
+        sendBuffer: Int? = nil,
+        _ body: (OpenNetwork) async throws -> Result
+    ) async throws -> Result {
+        let network = OpenNetwork(kind: self, window: window, sendBuffer: sendBuffer)
         do {
             let result = try await body(network)
             await network.close()
@@ -77,9 +82,10 @@ extension TestNetwork {
         _ configuration: HostConfiguration = .defaults,
         identity: PrivateKey = .ed25519(),
         window: Int? = nil,
+        sendBuffer: Int? = nil,
         _ body: (OpenNetwork, BasicHost) async throws -> Result
     ) async throws -> Result {
-        try await open(window: window) { network in
+        try await open(window: window, sendBuffer: sendBuffer) { network in
             try await network.host(configuration, identity: identity) { host in try await body(network, host) }
         }
     }
@@ -89,12 +95,14 @@ extension TestNetwork {
 final class OpenNetwork: Sendable {
     let kind: TestNetwork
     private let window: Int?
+    private let sendBuffer: Int?
     private let memory = MemoryNetwork()
     private let transports = Mutex<[any Transport]>([])
 
-    init(kind: TestNetwork, window: Int? = nil) {
+    init(kind: TestNetwork, window: Int? = nil, sendBuffer: Int? = nil) {
         self.kind = kind
         self.window = window
+        self.sendBuffer = sendBuffer
     }
 
     /// Where to listen: a free place.
@@ -122,6 +130,7 @@ final class OpenNetwork: Sendable {
                 configuration.flowControl.streamWindow = window
                 configuration.flowControl.autoTuning = false
             }
+            if let sendBuffer { configuration.streams.sendBufferHighWatermark = sendBuffer }
             return try QuicTransport(identity: identity, configuration: configuration)
         #endif
         }
