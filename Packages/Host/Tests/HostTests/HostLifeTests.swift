@@ -28,6 +28,25 @@ import Testing
         }
     }
 
+    @Test(arguments: TestNetwork.allCases)
+    func aDialUnderWayIsToldThatTheHostIsClosedNotThatItWasCancelled(_ kind: TestNetwork) async throws {
+        try await kind.open { network in
+            let transport = try await StuckTransport(in: network)
+            let host = try BasicHost(identity: .ed25519(), transports: [transport])
+            let running = Task { try await host.run() }
+            let stranger = PrivateKey.ed25519().peerID
+            let dial = Task {
+                await code {
+                    try await host.connect(to: stranger, addresses: ["/ip4/192.0.2.1/udp/1/quic-v1"])
+                }
+            }
+            await transport.waitFor(1)
+            running.cancel()
+            #expect(await dial.value == .closed)
+            try await running.value
+        }
+    }
+
     @Test(arguments: TestNetwork.allCases) func leavingTheScopeClosesEverything(_ kind: TestNetwork) async throws {
         struct Left: Error {}
         let ports = Mutex<[Multiaddr]>([])

@@ -84,7 +84,10 @@ extension BasicHost {
                 do throws(HostError) {
                     result = .success(try await self.dial(targets))
                 } catch {
-                    result = .failure(error)
+                    // A dial is cancelled when nobody waits for it any more, or with the host, which those who wait have not
+                    // cancelled.
+                    let isEnded = error.code == .cancelled && Task.isCancelled
+                    result = .failure(isEnded ? Self.closedError : error)
                     if error.code != .cancelled {
                         self.metrics.dialFailed(error)
                         self.hub.emit(.dialFailed(key.peer, error))
