@@ -66,14 +66,14 @@ import Musl
         var warmUp = soak
         (warmUp.hosts, warmUp.duration, warmUp.requests) = (2, .milliseconds(100), 10)
         var figures = [try await watched(warmUp)]
-        var states = [await settled(figures[0])]
+        var states = [await settled(&figures[0])]
         // Two networks, one after the other, each with new hosts: what the second adds to what the first has left is a leak.
         soak.duration = .seconds(minutes * 60)
         for _ in 0..<2 {
             soak.seed = random.next()
-            let came = try await watched(soak)
+            var came = try await watched(soak)
+            states.append(await settled(&came, descriptors: states[0].descriptors))
             figures.append(came)
-            states.append(await settled(came, descriptors: states[0].descriptors))
             SoakReport.tell(came, states[states.count - 1])
         }
         for process in processes { await process.kill() }
@@ -114,13 +114,16 @@ import Musl
     /// was given back; three minutes at most.
     ///
     /// Connections that were closed live on for a while to answer what still comes.
-    private func settled(_ figures: SoakFigures, descriptors: Int? = nil) async -> Process {
+    private func settled(_ figures: inout SoakFigures, descriptors: Int? = nil) async -> Process {
         let clock = ContinuousClock()
         let end = clock.now + .seconds(180)
         var state = Process.now()
         var (least, since) = (state.heapKiB, clock.now)
         while clock.now < end {
             try? await clock.sleep(for: .milliseconds(250))
+            figures.hosts.forgetGone()
+            figures.streams.forgetGone()
+            figures.inboundStreams.forgetGone()
             state = Process.now()
             if state.heapKiB < least - 64 { (least, since) = (state.heapKiB, clock.now) }
             let left = figures.hosts.alive + figures.streams.alive + figures.inboundStreams.alive

@@ -94,6 +94,9 @@ struct WeakHosts: Sendable {
         if entries.count > 1000 { entries.removeAll { $0.host == nil } }
     }
 
+    /// Forgets those that are gone: a weak reference keeps some memory of what it led to.
+    mutating func forgetGone() { entries = entries.filter { $0.host != nil } }
+
     /// Hosts that somebody still holds.
     var alive: Int { entries.count { $0.host != nil } }
 }
@@ -112,6 +115,9 @@ struct WeakStreams: Sendable {
         entries.append(Entry(stream: stream))
         if entries.count > 10_000 { entries.removeAll { $0.stream == nil } }
     }
+
+    /// Forgets those that are gone: a weak reference keeps some memory of what it led to.
+    mutating func forgetGone() { entries = entries.filter { $0.stream != nil } }
 
     /// Streams that somebody still holds.
     var alive: Int { entries.count { $0.stream != nil } }
