@@ -45,7 +45,7 @@ private final class Crowd: Sendable {
 }
 
 /// Peers that connect as fast as they can, while another one is served.
-@Suite(.timeLimit(.minutes(3))) struct ConnectionFloodTests {
+@Suite(.timeLimit(.minutes(3)), .serialized) struct ConnectionFloodTests {
     private let metrics = TestMetrics()
 
     private var configuration: HostConfiguration {

@@ -8,7 +8,7 @@ import Testing
 @testable import Host
 
 /// Peers that ask and never read the answers. The tests' clock stands still: no deadline of the host comes to its help.
-@Suite(.timeLimit(.minutes(3))) struct NeverReadingTests {
+@Suite(.timeLimit(.minutes(3)), .serialized) struct NeverReadingTests {
     /// The most bytes that a write adds to a buffer which has room for one.
     private static let block = 65536
 
