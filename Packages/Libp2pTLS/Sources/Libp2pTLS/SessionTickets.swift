@@ -66,12 +66,15 @@ final class SessionTickets: Sendable {
         }
         if let key = state.withLock({ current($0) }) { return key }
         let made = try TicketKey(earlyData: earlyData, at: now)
-        return state.withLock { state in
+        let (key, last) = state.withLock { state -> (TicketKey, TicketKey?) in
             // Another thread may have been here meanwhile: there is one key at a time.
-            if let key = current(state) { return key }
-            state.key = made
-            return made
+            if let key = current(state) { return (key, nil) }
+            defer { state.key = made }
+            return (made, state.key)
         }
+        // A handshake that goes on under it must not keep what it has noted.
+        last?.retire()
+        return key
     }
 
     /// Remembers a session with a verified peer.

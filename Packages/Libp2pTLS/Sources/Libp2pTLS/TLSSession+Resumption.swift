@@ -108,6 +108,7 @@ extension TLSSession {
     /// are not enabled.
     public func sendTicket() {
         guard role == .server, tickets != nil, verifiedPeer != nil else { return }
+        hasSentTicket = true
         // Failing means that the client is given none, which does no harm.
         _ = gnutls_session_ticket_send(handle, 1, 0)
     }

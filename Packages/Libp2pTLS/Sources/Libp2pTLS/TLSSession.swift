@@ -52,6 +52,8 @@ public final class TLSSession {
     private let priority: Priority
     /// A server's. Retained because GnuTLS keeps only a pointer to what is in it.
     private var ticketKey: TicketKey?
+    /// A server has given its client a ticket.
+    var hasSentTicket = false
     /// The ticket that is about to reach GnuTLS.
     var arrivingTicket: NewSessionTicket?
     /// A peer whose certificate was judged good, but that has not yet proved to hold the certificate's key.
@@ -112,9 +114,10 @@ public final class TLSSession {
     /// Whether a client's session keeps the tickets that the server gives.
     public var takesTickets: Bool { role == .client && tickets != nil }
 
-    /// Whether the session still has work when the handshake is confirmed: with ``TLSConfiguration/sessionTickets`` it gives
-    /// tickets or takes them. Otherwise a driver that hands it no bytes any more may let it go.
-    public var isNeededAfterHandshake: Bool { tickets != nil }
+    /// Whether the session still has work when the handshake is confirmed: with ``TLSConfiguration/sessionTickets`` a client takes
+    /// tickets, and a server gives one (``sendTicket()``). Otherwise a driver that hands it no bytes any more may let it go, and
+    /// had better: a server's session has the key of its tickets.
+    public var isNeededAfterHandshake: Bool { tickets != nil && !hasSentTicket }
 
     /// Whether a client's session keeps with its ticket what it has to know for early data: ``contextForEarlyData``.
     public var keepsContextForEarlyData: Bool { takesTickets && configuration.earlyData }

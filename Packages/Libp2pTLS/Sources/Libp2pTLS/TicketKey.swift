@@ -17,7 +17,8 @@ final class TicketKey: @unchecked Sendable {
     /// For `gnutls_anti_replay_enable`; `nil` where there is no early data. Valid while this object lives.
     let antiReplay: gnutls_anti_replay_t?
     private let limit: Int
-    private let seen = Mutex<Set<Mark>>([])
+    /// The handshakes that are noted; `nil` once none are let in any more.
+    private let seen = Mutex<Set<Mark>?>([])
 
     /// The end of a ClientHello's binder (RFC 8446 §4.2.11.2), a MAC over all of it.
     private struct Mark: Hashable {
@@ -61,15 +62,23 @@ final class TicketKey: @unchecked Sendable {
     /// Notes a handshake with early data.
     ///
     /// - Parameter name: GnuTLS's name for it, which ends in the binder.
-    /// - Returns: Whether it is the first of its name, and there was room to note it.
+    /// - Returns: Whether it is the first of its name, and there was room to note it; none is once the key is retired.
     func isNew(_ name: [UInt8]) -> Bool {
         func word(_ bytes: some Sequence<UInt8>) -> UInt64 { bytes.reduce(0) { $0 << 8 | UInt64($1) } }
         let mark = Mark(high: word(name.suffix(16).prefix(8)), low: word(name.suffix(8)))
-        return seen.withLock { $0.count < limit && $0.insert(mark).inserted }
+        return seen.withLock { seen in
+            guard let count = seen?.count, count < limit else { return false }
+            return seen?.insert(mark).inserted ?? false
+        }
+    }
+
+    /// Lets in no more early data, and forgets what was let in: another key has taken the place of this one.
+    func retire() {
+        seen.withLock { $0 = nil }
     }
 
     /// How many handshakes are noted.
-    var count: Int { seen.withLock { $0.count } }
+    var count: Int { seen.withLock { $0?.count ?? 0 } }
 
     /// The key of the tickets that are good for one purpose only: whoever is asked with another one does not know them.
     func bytes(boundTo purpose: [UInt8]) throws(TLSError) -> [UInt8] {

@@ -112,6 +112,32 @@ import Testing
         #expect(try TicketKey(earlyData: false, at: 0).antiReplay == nil)
     }
 
+    @Test func aKeyThatIsReplacedForgetsWhatItNotedAndLetsNothingIn() throws {
+        let tickets = SessionTickets(earlyData: true)
+        let key = try tickets.key(at: 100)
+        let names = (0..<2).map { number in [UInt8](repeating: 9, count: 12) + [UInt8](repeating: number, count: 32) }
+        #expect(key.isNew(names[0]))
+        #expect(try tickets.key(at: 100 + SessionTickets.keyLifetime - 1) === key)
+        #expect(key.count == 1)
+        let next = try tickets.key(at: 100 + SessionTickets.keyLifetime)
+        #expect(next !== key && key.count == 0)
+        // Not even what was not let in before: nobody could tell any more.
+        #expect(!key.isNew(names[0]) && !key.isNew(names[1]))
+        #expect(next.isNew(names[1]))
+    }
+
+    @Test func aServersSessionIsDoneWhenItHasGivenItsTicket() throws {
+        let client = try TLSContext(identity: alice, configuration: configuration())
+        let server = try TLSContext(identity: bob, configuration: configuration())
+        let here = try client.makeClientSession(expecting: bob.peerID)
+        let there = try server.makeServerSession()
+        _ = handshake(here, there)
+        #expect(there.isNeededAfterHandshake)
+        there.sendTicket()
+        #expect(!there.isNeededAfterHandshake)
+        #expect(here.isNeededAfterHandshake)
+    }
+
     @Test func ticketsBoundToAPurposeHaveAKeyOfTheirOwn() throws {
         let key = try TicketKey(earlyData: true, at: 0)
         let (one, other) = (try key.bytes(boundTo: [1]), try key.bytes(boundTo: [2]))

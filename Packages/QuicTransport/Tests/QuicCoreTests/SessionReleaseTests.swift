@@ -44,6 +44,24 @@ import Testing
         try send(100_000, on: dialed)
     }
 
+    @Test func aServerThatGivesTicketsLetsItGoAfterThat() throws {
+        var configuration = QuicConfiguration.defaults
+        configuration.resumption = .sessions
+        let tls = TLSConfiguration(sessionTickets: true)
+        let client = try CoreNode(port: 1001, seed: 51, configuration: configuration, accepts: false, tls: tls)
+        let server = try CoreNode(port: 1002, seed: 52, configuration: configuration, tls: tls)
+        let network = CoreNetwork(client, server)
+        for isResumed in [false, true] {
+            let dialed = try network.dial(from: client, to: server, expecting: server.identity.peerID)
+            network.run(seconds: 5) { client.events(of: dialed).isConfirmed }
+            network.run(seconds: 1)
+            #expect(client.events(of: dialed).handshake?.isResumed == isResumed)
+            let accepted = try #require(server.opened.last)
+            #expect(accepted.session == nil)
+            #expect(accepted.isOpen && dialed.isOpen)
+        }
+    }
+
     @Test(arguments: [true, false]) func keysAreUpdatedWithoutIt(byTheServer: Bool) throws {
         let (dialed, accepted) = try connect()
         try send(10_000, on: dialed)
