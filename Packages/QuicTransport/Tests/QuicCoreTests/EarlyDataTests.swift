@@ -163,6 +163,23 @@ import Testing
         try core.sendDatagram([1])
     }
 
+    @Test func unreliableDatagramsThatComeEarlyAreDroppedAndCounted() throws {
+        var configuration = early
+        configuration.maxDatagramFrameSize = 1000
+        let (network, client, server) = try makePair(client: configuration, server: configuration)
+        let core = try dialEarly(network, client, server)
+        // As a client that does not care would.
+        core.outgoingDatagrams.append([1, 2, 3])
+        network.service(core, of: client)
+        network.run(seconds: 1)
+        let accepted = try #require(server.opened.last)
+        #expect(accepted.datagramCounts.droppedEarly == 1 && accepted.datagramCounts.received == 0)
+        core.outgoingDatagrams.append([4])
+        network.service(core, of: client)
+        network.run(seconds: 1)
+        #expect(accepted.datagramCounts.droppedEarly == 1 && accepted.datagramCounts.received == 1)
+    }
+
     @Test func earlyPacketsBeforeTheFirstInitialAreDroppedAndTheirBytesComeLater() throws {
         let (network, client, server) = try makePair()
         var held: [CoreNetwork.Packet] = []

@@ -103,7 +103,10 @@ func connectionCallbacks() -> lp2p_events {
             guard let core = core(owner) else { return }
             // Early data can be a copy of what was said before, and a datagram bears no mark of it. The sender had to reckon
             // with its loss anyway.
-            guard !core.isServer || core.handshakeDone else { return }
+            guard !core.isServer || core.handshakeDone else {
+                core.datagramCounts.droppedEarly += 1
+                return
+            }
             core.datagramCounts.received += 1
             core.events.append(.datagramReceived(Array(UnsafeRawBufferPointer(start: data, count: length))))
         },

@@ -36,6 +36,8 @@ public struct DatagramCounts: Sendable, Hashable {
     public internal(set) var dropped: UInt64 = 0
     /// Received.
     public internal(set) var received: UInt64 = 0
+    /// Those that a server got as early data besides, and dropped: somebody may have sent them again.
+    public internal(set) var droppedEarly: UInt64 = 0
 }
 
 /// The connection IDs of a connection (RFC 9000 §5.1).
