@@ -176,10 +176,11 @@ import Testing
         #expect(answered(client, dialed) == [first, second])
         // A round trip of 20 ms and at most 25 ms of acknowledgement delay.
         #expect(network.now - start < 60_000_000)
-        // One packet answered for both, and none is sent for nothing.
+        // One packet answered for both, and none is sent for nothing: but for an acknowledgement, where the answer was one of
+        // those of which the library wants to know that they arrive.
         let sent = dialed.traffic.datagramsSent
         network.run(seconds: 5)
-        #expect(dialed.traffic.datagramsSent == sent)
+        #expect(dialed.traffic.datagramsSent <= sent + 1)
     }
 
     @Test func aPingThatIsLostIsSentAgain() throws {

@@ -21,6 +21,7 @@ extension ConnectionCore {
     ) {
         traffic.datagramsReceived &+= UInt64(Self.datagrams(in: datagrams.count, of: segmentSize))
         traffic.bytesReceived &+= UInt64(datagrams.count)
+        idlePacing = nil
         var offset = 0
         while offset < datagrams.count {
             let rest = UnsafeRawBufferPointer(rebasing: datagrams[offset...])
@@ -118,6 +119,7 @@ extension ConnectionCore {
         switch phase {
         case .open:
             guard lp2p_conn_expiry(pointer) <= now else { return }
+            idlePacing = nil
             let status = lp2p_conn_handle_expiry(pointer, now)
             reportPathOutcomes()
             if status != LP2P_OK { handleReadFailure(status, now: now) }

@@ -42,6 +42,8 @@ extension ConnectionCore {
         if let stash = takeStash(into: buffer) { return stash }
         guard let base = buffer.baseAddress else { return nil }
 
+        idlePacing = nil
+        pings.retryAt = nil
         lp2p_conn_begin_batch(pointer)
         let pulse = takePulse(now: now)
         let full = min(pathSize.limit ?? pulse.full, buffer.count)
@@ -54,6 +56,8 @@ extension ConnectionCore {
             if pings.isDue(now: now) {
                 lp2p_conn_want_ping(pointer, 0)
                 pings.postpone(until: now &+ 3 &* pulse.probeTimeout, now: now)
+                // To the library a PING is not due at the very time of the last packet.
+                if lastSent == now { pings.retryAt = now + 1 }
             }
         }
         let numberBefore = lp2p_conn_last_packet_number(pointer)
@@ -97,10 +101,33 @@ extension ConnectionCore {
             if train.stray_length > 0 || train.length < train.packets * batch.segmentSize { break }
         }
         if let first = sendQueue.popFirst() { sendQueue.append(first) }
-        guard batch.count > 0 else { return nil }
-        lp2p_conn_burst_sent(pointer, now)
+        guard batch.count > 0 else {
+            paceLast(now: now)
+            return nil
+        }
+        lastSent = now
+        unpacedBytes += batch.count
+        if unpacedBytes > Self.unpacedPackets * full { pace(now: now) }
         countSent(batch)
         return batch
+    }
+
+    /// How many full packets may leave before pacing sets in (RFC 9002 §7.7 would allow ten).
+    private static let unpacedPackets = 4
+
+    /// Tells the library that a burst is sent, which sets the time of the next one.
+    private func pace(now: UInt64) {
+        lp2p_conn_burst_sent(pointer, now)
+        unpacedBytes = 0
+    }
+
+    /// The same when nothing is left that could be sent: that there could be more soon is then no reason for a turn.
+    private func paceLast(now: UInt64) {
+        guard unpacedBytes > 0 else { return }
+        let otherwise = lp2p_conn_expiry(pointer)
+        pace(now: now)
+        let next = lp2p_conn_expiry(pointer)
+        if next < otherwise { idlePacing = (next, otherwise) }
     }
 
     /// Keeps a packet that does not belong to the batch behind which it was written.

@@ -92,6 +92,13 @@ public final class ConnectionCore {
     var connectionTuner: WindowTuner?
     let streamTuner: WindowTuner?
     var pings = PingQueue()
+    /// When the last batch was written.
+    var lastSent: UInt64 = 0
+    /// What was sent since pacing was last told.
+    var unpacedBytes = 0
+    /// The time before which pacing holds back what comes next, and the deadline without that: where nothing waited when the
+    /// last burst was sent, until something is tried again.
+    var idlePacing: (next: UInt64, otherwise: UInt64)?
     var nextDatagramID: UInt64 = 0
     let vectors = UnsafeMutablePointer<lp2p_vec>.allocate(capacity: ConnectionCore.maxVectors)
     static let maxVectors = 16
@@ -298,7 +305,9 @@ public final class ConnectionCore {
     public var nextDeadline: UInt64? {
         switch phase {
         case .open:
-            let expiry = min(lp2p_conn_expiry(pointer), pings.deadline ?? .max)
+            var expiry = lp2p_conn_expiry(pointer)
+            if let idlePacing, expiry == idlePacing.next { expiry = idlePacing.otherwise }
+            expiry = min(expiry, pings.deadline ?? .max)
             return expiry == .max ? nil : expiry
         case .closing(let until), .draining(let until): return until
         case .finished: return nil

@@ -99,7 +99,8 @@ extension lp2p_config {
         max_window = parameters.maxConnectionWindow
         max_stream_window = parameters.maxStreamWindow
         max_received_payload = parameters.maxReceivedPayload
-        active_connection_id_limit = 8
+        // The one in use, and three for moves: each costs both sides a key derivation, a place in their tables and a frame.
+        active_connection_id_limit = 4
         max_datagram_frame_size = parameters.maxDatagramFrame
         udp_payload = parameters.initialPayload
         max_udp_payload = parameters.maxPayload

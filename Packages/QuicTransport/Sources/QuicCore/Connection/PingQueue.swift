@@ -34,8 +34,14 @@ struct PingQueue {
     /// The slots of the packets on their way.
     var slotsInUse: [Int] { onTheirWay.indices.filter { onTheirWay[$0] != nil } }
 
-    /// When to try again, should a packet have been lost.
-    var deadline: UInt64? { onTheirWay.compactMap { $0?.giveUpAt }.min() }
+    /// When those that wait are tried again, where no packet could be written at the time of another.
+    var retryAt: UInt64?
+
+    /// When to try again, should a packet have been lost or not been written.
+    var deadline: UInt64? {
+        let lost = onTheirWay.compactMap { $0?.giveUpAt }.min()
+        return retryAt.map { min($0, lost ?? $0) } ?? lost
+    }
 
     /// A packet was written, for those that waited and those whose packet was lost. Returns its slot, if any was due.
     mutating func sent(giveUpAt: UInt64, now: UInt64) -> Int? {

@@ -241,7 +241,9 @@ final class ConnectionDriver {
         timer = nil
         guard !isOver else { return }
         let now = NIODeadline.now().uptimeNanoseconds
-        if let due = core.nextDeadline, due <= now { core.handleTimer(now: now) }
+        // The deadline it was armed for may have moved since.
+        guard let due = core.nextDeadline, due <= now else { return armTimer(now: now, isExact: true) }
+        core.handleTimer(now: now)
         endpoint.touch(self)
         endpoint.serviceTouched()
     }

@@ -46,6 +46,8 @@ final class EndpointDriver: UDPEndpointHandler {
     private var touched: [ConnectionDriver] = []
     private var postponed: [ConnectionDriver] = []
     private var isServicing = false
+    /// When the first handshake was taken a step further whose answer is not written yet; 0 for none.
+    private var handshakeAdvanced: UInt64 = 0
     /// What the kernel had no room for, by socket, and who waits for room.
     private var unsent: [ObjectIdentifier: (bytes: [UInt8], batch: SendBatch)] = [:]
     private var waitingForRoom: [ConnectionDriver] = []
@@ -179,6 +181,11 @@ final class EndpointDriver: UDPEndpointHandler {
 
     // MARK: datagrams in
 
+    /// How long the answer of a handshake may wait for what arrived behind it, in nanoseconds. A step of a handshake takes
+    /// longer, so that each is answered before the next one is taken, and the peers work meanwhile; what takes no signature
+    /// still shares a turn.
+    private static let handshakePatience: UInt64 = 100_000
+
     func received(
         _ datagrams: UnsafeRawBufferPointer,
         segmentSize: Int,
@@ -188,6 +195,7 @@ final class EndpointDriver: UDPEndpointHandler {
         on endpoint: UDPEndpoint
     ) {
         let now = NIODeadline.now().uptimeNanoseconds
+        answerHandshakes(now)
         let arrived = local ?? endpoint.localAddress
         var rest = datagrams
         while !rest.isEmpty {
@@ -207,7 +215,7 @@ final class EndpointDriver: UDPEndpointHandler {
                 let isTaken = inboxes[Int(owner)].deposit(run, from: remote, to: arrived, ecn: ecn)
                 if isTaken { passing.passedOn += 1 } else { passing.lost += 1 }
             } else {
-                act(on: outcome, from: remote, to: arrived, through: endpoint)
+                act(on: outcome, from: remote, to: arrived, through: endpoint, now: now)
             }
         }
     }
@@ -221,19 +229,23 @@ final class EndpointDriver: UDPEndpointHandler {
     ) {
         guard socket.isOpen else { return }
         let now = NIODeadline.now().uptimeNanoseconds
+        answerHandshakes(now)
         let outcome = core.receive(datagram, from: remote, to: local, ecn: ecn, isPassedOn: true, now: now)
-        act(on: outcome, from: remote, to: local, through: socket)
+        act(on: outcome, from: remote, to: local, through: socket, now: now)
     }
 
     private func act(
         on outcome: EndpointCore.Outcome,
         from remote: NetworkAddress,
         to local: NetworkAddress,
-        through endpoint: UDPEndpoint
+        through endpoint: UDPEndpoint,
+        now: UInt64
     ) {
         switch outcome {
         case .connection(let core):
-            if let driver = drivers[core.handle] { touch(driver) }
+            guard let driver = drivers[core.handle] else { return }
+            if !driver.isHandshakeDone { noteHandshake(now) }
+            touch(driver)
         case .opened(let core):
             let driver = ConnectionDriver(
                 core: core,
@@ -242,6 +254,7 @@ final class EndpointDriver: UDPEndpointHandler {
                 handsUpEarly: handsUpEarly
             )
             drivers[core.handle] = driver
+            noteHandshake(now)
             touch(driver)
         case .reply(let bytes):
             bytes.withUnsafeBytes { bytes in
@@ -249,6 +262,15 @@ final class EndpointDriver: UDPEndpointHandler {
             }
         case .elsewhere, .dropped: break
         }
+    }
+
+    private func answerHandshakes(_ now: UInt64) {
+        guard handshakeAdvanced > 0, now > handshakeAdvanced + Self.handshakePatience else { return }
+        serviceTouched(gathers: true)
+    }
+
+    private func noteHandshake(_ now: UInt64) {
+        if handshakeAdvanced == 0 { handshakeAdvanced = now }
     }
 
     func receiveCompleted(_ endpoint: UDPEndpoint) { serviceTouched(gathers: true) }
@@ -274,6 +296,7 @@ final class EndpointDriver: UDPEndpointHandler {
     func serviceTouched(gathers: Bool = false) {
         guard !isServicing, !touched.isEmpty else { return }
         isServicing = true
+        handshakeAdvanced = 0
         let now = NIODeadline.now().uptimeNanoseconds
         var index = 0
         while index < touched.count {
