@@ -7,6 +7,7 @@ extension QuicConfiguration {
         configuration.flowControl.maxStreamWindow = 4 << 20
         configuration.flowControl.maxConnectionWindow = 24 << 20
         configuration.streams.sendBufferHighWatermark = 4 << 20
+        configuration.streams.maxSendBufferOfConnection = 400 << 20
         return configuration
     }
 
@@ -42,6 +43,7 @@ extension QuicConfiguration {
         configuration.setReceiveBuffer(128 << 10)
         configuration.flowControl.maxConnectionWindow = 512 << 10
         configuration.streams.sendBufferHighWatermark = 64 << 10
+        configuration.streams.maxSendBufferOfConnection = 4 << 20
         configuration.endpoint.maxHalfOpen = 64
         configuration.endpoint.maxHalfOpenPerSource = 16
         configuration.endpoint.acceptQueueLimit = 32

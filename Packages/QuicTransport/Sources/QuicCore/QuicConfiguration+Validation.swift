@@ -80,6 +80,11 @@ extension QuicConfiguration.Streams {
             "must be between 0 and streams.maxInbound (\(maxInbound))"
         )
         try requirePositive(sendBufferHighWatermark, "streams.sendBufferHighWatermark")
+        try require(
+            maxSendBufferOfConnection >= sendBufferHighWatermark,
+            "streams.maxSendBufferOfConnection",
+            "must be at least streams.sendBufferHighWatermark (\(sendBufferHighWatermark))"
+        )
         try require(receiveLowWatermark >= 0, "streams.receiveLowWatermark", "must not be negative")
         try require(
             receiveLowWatermark < receiveHighWatermark,

@@ -89,6 +89,9 @@ extension QuicError {
         public static let limit = Code("limit", .resource)
         /// A memory limit is reached.
         public static let memoryLimit = Code("memoryLimit", .resource)
+        /// A write's deadline passed while what the peer has not acknowledged took all send memory of the connection. The stream
+        /// itself stays as it was.
+        public static let sendMemoryExhausted = Code("sendMemoryExhausted", .resource)
         /// The limit on connections is reached.
         public static let connectionLimit = Code("connectionLimit", .resource)
 

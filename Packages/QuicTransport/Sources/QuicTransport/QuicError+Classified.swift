@@ -21,7 +21,7 @@ extension QuicError: ClassifiedStreamError {
             return .reset(code: quicCode ?? 0, byPeer: isByPeer)
         case .streamClosed, .streamState, .state:
             return .closed
-        case .streamTimeout, .flowControlDeadlock:
+        case .streamTimeout, .flowControlDeadlock, .sendMemoryExhausted:
             return .timeout
         case .cancelled:
             return .cancelled

@@ -4,7 +4,8 @@ internal import QuicCore
 /// One bidirectional stream of a ``QuicConnection``.
 ///
 /// Safe to use from any task. Reads and writes that must wait do so at most for the deadlines of
-/// `QuicConfiguration.Timeouts`, and then throw `streamTimeout` with the stream as it was.
+/// `QuicConfiguration.Timeouts`, and then throw with the stream as it was: `streamTimeout`, or where a write knows more
+/// about what it waited for, `flowControlDeadlock` or `sendMemoryExhausted`.
 ///
 /// A stream whose last reference goes away is cleaned up: a half that is still open is reset, so that neither side keeps
 /// memory for it. Data written before ``closeWrite()`` is still delivered then.
@@ -48,8 +49,9 @@ public final class QuicStream: MuxedStream {
     /// peer has them; a larger array is kept until then as it is.
     ///
     /// - Throws: ``QuicError`` of code `streamReset`, `streamClosed`, `streamTimeout`, `flowControlDeadlock` for a deadline
-    ///   that passed while the peer too waited for somebody to read, `cancelled`, `earlyDataRejected`, or what ended the
-    ///   connection.
+    ///   that passed while the peer too waited for somebody to read, `sendMemoryExhausted` for one that passed while what the
+    ///   peer has not acknowledged took all that `QuicConfiguration.Streams.maxSendBufferOfConnection` allows, `cancelled`,
+    ///   `earlyDataRejected`, or what ended the connection.
     public nonisolated(nonsending) func write(_ bytes: [UInt8]) async throws {
         try await mailbox.write(bytes, timeout: connection.settings.configuration.timeouts.streamWrite)
     }

@@ -45,6 +45,7 @@ import Testing
             streams.maxInbound 1000
             streams.maxOutbound 1000
             streams.sendBufferHighWatermark 1048576
+            streams.maxSendBufferOfConnection 104857600
             streams.receiveHighWatermark 524288
             streams.receiveLowWatermark 65536
             flowControl.streamWindow 65536
@@ -107,6 +108,7 @@ import Testing
                     flowControl.maxStreamWindow 4194304
                     flowControl.maxConnectionWindow 25165824
                     streams.sendBufferHighWatermark 4194304
+                    streams.maxSendBufferOfConnection 419430400
                     """
             ),
             Preset(
@@ -144,6 +146,7 @@ import Testing
                     streams.receiveLowWatermark 4096
                     flowControl.maxConnectionWindow 524288
                     streams.sendBufferHighWatermark 65536
+                    streams.maxSendBufferOfConnection 4194304
                     endpoint.maxHalfOpen 64
                     endpoint.maxHalfOpenPerSource 16
                     endpoint.acceptQueueLimit 32

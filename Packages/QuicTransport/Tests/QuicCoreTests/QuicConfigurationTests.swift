@@ -58,6 +58,8 @@ import Darwin
             ("streams.initialInboundCredit", { $0.streams.initialInboundCredit = 1001 }),
             ("streams.initialInboundCredit", { $0.streams.initialInboundCredit = -1 }),
             ("streams.sendBufferHighWatermark", { $0.streams.sendBufferHighWatermark = 0 }),
+            ("streams.maxSendBufferOfConnection", { $0.streams.maxSendBufferOfConnection = 0 }),
+            ("streams.maxSendBufferOfConnection", { $0.streams.maxSendBufferOfConnection = 1 << 20 - 1 }),
             ("streams.receiveLowWatermark", { $0.streams.receiveLowWatermark = 512 << 10 }),
             ("streams.receiveLowWatermark", { $0.streams.receiveLowWatermark = -1 }),
             ("streams.receiveHighWatermark", { $0.streams.receiveHighWatermark = 3 << 20 }),

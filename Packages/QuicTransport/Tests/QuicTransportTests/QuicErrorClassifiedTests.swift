@@ -21,6 +21,7 @@ import Testing
             (QuicError(.streamClosed, ""), .closed),
             (QuicError(.streamTimeout, ""), .timeout),
             (QuicError(.flowControlDeadlock, ""), .timeout),
+            (QuicError(.sendMemoryExhausted, ""), .timeout),
             (QuicError(.limit, ""), .limitExceeded),
             (QuicError(.timeout, ""), .connectionClosed(code: 0, byPeer: false)),
             (QuicError(.cancelled, ""), .cancelled),

@@ -113,7 +113,7 @@ import Testing
         var random = SplitMix(state: seed)
         let high = 2 + Int(random.next() % (round > 0 ? 9000 : 60_000))
         let low = Int(random.next() % UInt64(high))
-        var half = OutboundHalf<UInt64>(highWater: high, lowWater: low, pool: SendChunkPool())
+        var half = OutboundHalf<UInt64>(highWater: high, lowWater: low, memory: .unlimited())
         // A writer's bytes, all of the writer's own value; they must come out one writer after the other.
         var left: [UInt64: Int] = [:]
         var order: [UInt64] = []
@@ -226,11 +226,11 @@ private actor FakeLoop {
     private func pair(high: Int = 5000) async -> (StreamMailbox, StreamMailbox) {
         let loop = FakeLoop()
         let timers = FakeTimers()
-        let pool = SendChunkPool()
+        let memory = SendMemory.unlimited()
         func make() -> StreamMailbox {
             StreamMailbox(
                 limits: .init(window: 2000, highWater: high, lowWater: high / 2),
-                pool: pool,
+                memory: memory,
                 scheduleTimeout: timers.schedule,
                 wakeLoop: { mailbox in Task { await loop.service(mailbox) } }
             )

@@ -348,7 +348,7 @@ import Testing
     @Test func aLargeArrayIsSentFromWhereItIsAndWhatItsOwnerChangesIsNotSeen() async throws {
         let mailbox = StreamMailbox(
             limits: .init(window: 1000, highWater: 1 << 20, lowWater: 1 << 19),
-            pool: SendChunkPool(),
+            memory: .unlimited(),
             scheduleTimeout: bench.timers.schedule,
             wakeLoop: { _ in }
         )
@@ -372,7 +372,7 @@ import Testing
     @Test func aLargeArrayThatDoesNotFitGoesInParts() async throws {
         let mailbox = StreamMailbox(
             limits: .init(window: 1000, highWater: 40_000, lowWater: 10_000),
-            pool: SendChunkPool(),
+            memory: .unlimited(),
             scheduleTimeout: bench.timers.schedule,
             wakeLoop: { _ in }
         )
@@ -394,7 +394,7 @@ import Testing
         let pool = SendChunkPool(limit: 2)
         let mailbox = StreamMailbox(
             limits: .init(window: 1000, highWater: 1 << 20, lowWater: 1 << 19),
-            pool: pool,
+            memory: .unlimited(pool),
             scheduleTimeout: bench.timers.schedule,
             wakeLoop: { _ in }
         )

@@ -67,14 +67,14 @@ final class MailboxBench: Sendable {
         let value = Atomic<Int>(0)
     }
 
-    init(window: Int = 1000, highWater: Int = 1000, lowWater: Int = 400) {
+    init(window: Int = 1000, highWater: Int = 1000, lowWater: Int = 400, memory: SendMemory = .unlimited()) {
         let count = WakeCount()
         wakeCount = count
         let time = Shared<UInt64>(1)
         self.time = time
         mailbox = StreamMailbox(
             limits: .init(window: window, highWater: highWater, lowWater: lowWater),
-            pool: SendChunkPool(),
+            memory: memory,
             clock: { time.withLock { $0 } },
             scheduleTimeout: timers.schedule,
             wakeLoop: { _ in count.value.add(1, ordering: .relaxed) }
@@ -118,5 +118,16 @@ extension StreamMailbox {
         var readers: InboundHalf<Reader>.Served = []
         deliver(chunk, fin: fin, to: &readers)
         for (reader, outcome) in readers { reader.resume(returning: outcome) }
+    }
+}
+
+extension SendMemory {
+    static func unlimited(_ pool: SendChunkPool = SendChunkPool()) -> SendMemory {
+        SendMemory(pool: pool, limit: .max, wakeLoop: {})
+    }
+
+    /// Says what a loop does when it is woken.
+    func serveThoseInLine() {
+        while let (waiter, bytes, ticket) = next() { waiter.memoryGranted(bytes, for: ticket) }
     }
 }

@@ -202,7 +202,7 @@ enum Presets {
                     do {
                         while true { try await stream.write([UInt8](repeating: 1, count: 16 << 10)) }
                     } catch let error as QuicError
-                        where [.streamTimeout, .flowControlDeadlock].contains(error.code)
+                        where [.streamTimeout, .flowControlDeadlock, .sendMemoryExhausted].contains(error.code)
                     {}
                     return stream
                 }

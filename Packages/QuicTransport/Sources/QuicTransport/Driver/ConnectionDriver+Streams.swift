@@ -95,7 +95,7 @@ extension ConnectionDriver {
         let deadlines = endpoint.deadlines
         let mailbox = StreamMailbox(
             limits: endpoint.settings.streamLimits,
-            pool: endpoint.pool,
+            memory: sendMemory,
             scheduleTimeout: { deadlines.schedule(after: $0, $1) },
             wakeLoop: { wakes.add(id, $0) }
         )
@@ -107,6 +107,11 @@ extension ConnectionDriver {
             mailbox: mailbox,
             connection: connection
         )
+    }
+
+    /// Asked at the end of each turn: acknowledgements give send memory back.
+    func serveThoseInLine() {
+        while let (waiter, bytes, ticket) = sendMemory.next() { waiter.memoryGranted(bytes, for: ticket) }
     }
 
     func closed(_ id: StreamID) {

@@ -22,6 +22,7 @@ final class ConnectionDriver {
     /// The handle, once the peer is verified.
     var connection: QuicConnection?
     var streams: [StreamID: StreamMailbox] = [:]
+    let sendMemory: SendMemory
     /// Whether early connections of this side are handed up, or those of peers, before their handshake is done.
     let handsUpEarly: Bool
     var isHandshakeDone = false
@@ -76,6 +77,11 @@ final class ConnectionDriver {
         self.direction = direction
         wakes = WakeList(eventLoop: endpoint.eventLoop)
         let streams = endpoint.settings.configuration.streams
+        sendMemory = SendMemory(
+            pool: endpoint.pool,
+            limit: streams.maxSendBufferOfConnection,
+            wakeLoop: { [wakes] in wakes.wakeLoop() }
+        )
         inbound = InboundStreamCredit(
             initial: min(streams.initialInboundCredit, streams.maxInbound),
             limit: streams.maxInbound
@@ -99,7 +105,7 @@ final class ConnectionDriver {
     // MARK: one turn
 
     /// Takes what the tasks want, hands out what happened, writes what can be sent, and arms the timer. Every input ends
-    /// in exactly one of these.
+    /// in one of these, or in two where the first one leaves the writing to the second.
     ///
     /// - Parameter gathers: Whether to write nothing while tasks run on the loop, such as those that were just resumed: what
     ///   they write can go with it. There is another turn, when they have run.
@@ -112,6 +118,7 @@ final class ConnectionDriver {
         endpoint.core.synchronize(core)
         // Writing can end the connection.
         handleEvents()
+        serveThoseInLine()
         endFlushesThatAreDone()
         if core.isFinished {
             finish()
@@ -304,6 +311,7 @@ final class ConnectionDriver {
         failPings(end.error)
         for waiter in openWaiters { waiter.complete(.failure(end.error)) }
         openWaiters = []
+        sendMemory.close()
         wakes.attach(nil)
         for mailbox in streams.values { mailbox.connectionFailed(end.error) }
         streams = [:]

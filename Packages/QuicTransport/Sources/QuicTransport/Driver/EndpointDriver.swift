@@ -194,8 +194,7 @@ final class EndpointDriver: UDPEndpointHandler {
         ecn: UInt8,
         on endpoint: UDPEndpoint
     ) {
-        let now = NIODeadline.now().uptimeNanoseconds
-        answerHandshakes(now)
+        let now = answerHandshakes()
         let arrived = local ?? endpoint.localAddress
         var rest = datagrams
         while !rest.isEmpty {
@@ -228,8 +227,7 @@ final class EndpointDriver: UDPEndpointHandler {
         ecn: UInt8
     ) {
         guard socket.isOpen else { return }
-        let now = NIODeadline.now().uptimeNanoseconds
-        answerHandshakes(now)
+        let now = answerHandshakes()
         let outcome = core.receive(datagram, from: remote, to: local, ecn: ecn, isPassedOn: true, now: now)
         act(on: outcome, from: remote, to: local, through: socket, now: now)
     }
@@ -264,9 +262,12 @@ final class EndpointDriver: UDPEndpointHandler {
         }
     }
 
-    private func answerHandshakes(_ now: UInt64) {
-        guard handshakeAdvanced > 0, now > handshakeAdvanced + Self.handshakePatience else { return }
+    /// Answers the handshakes that have waited long enough. Returns the time after that: a turn of many of them takes a while.
+    private func answerHandshakes() -> UInt64 {
+        let now = NIODeadline.now().uptimeNanoseconds
+        guard handshakeAdvanced > 0, now > handshakeAdvanced + Self.handshakePatience else { return now }
         serviceTouched(gathers: true)
+        return NIODeadline.now().uptimeNanoseconds
     }
 
     private func noteHandshake(_ now: UInt64) {

@@ -4,7 +4,8 @@
 /// than the limit. A peer whose streams nobody accepts is held at the initial credit, even if it closes them.
 ///
 /// It is given in steps, because each grant is a packet: while the peer can open half of its initial streams, further ones are
-/// gathered until they are a quarter. A peer that has less gets all there is, at once.
+/// gathered until they are a quarter. A peer that has less gets all there is, at once. So it can open fewer at once than the
+/// initial credit, by a quarter at most, while it has not used up half of it.
 struct InboundStreamCredit {
     private let initial: Int
     private let limit: Int

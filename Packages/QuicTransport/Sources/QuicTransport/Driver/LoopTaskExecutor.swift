@@ -16,8 +16,9 @@ final class LoopTaskExecutor: TaskExecutor {
         var driver: NIOLoopBound<EndpointDriver>?
     }
 
-    /// A turn ends after so many jobs, or so many nanoseconds: what others want of the loop has its turn, and what was written
-    /// goes out.
+    /// A turn ends after so many jobs, or so many nanoseconds: what was written goes out, and timers and what others have given
+    /// the loop to do have their turn. Sockets are read only when no job is left: SwiftNIO looks at them when nothing waits to
+    /// be run at once. A task that never waits for anything else than its own turn keeps the loop from them.
     private static let jobsPerTurn = 64
     private static let longestTurn: UInt64 = 100_000
     /// The jobs of a turn that begins when nothing was going on. A peer that waits for what they write, and for nothing else,

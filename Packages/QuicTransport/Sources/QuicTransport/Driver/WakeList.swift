@@ -33,7 +33,15 @@ final class WakeList: Sendable {
             state.streams.append((id, mailbox))
             return state.streams.count == 1 ? driver : nil
         }
-        guard let driver else { return }
+        if let driver { wake(driver) }
+    }
+
+    /// Wakes the loop for something else than a stream.
+    func wakeLoop() {
+        if let driver = state.withLock({ $0.driver }) { wake(driver) }
+    }
+
+    private func wake(_ driver: NIOLoopBound<ConnectionDriver>) {
         if eventLoop.inEventLoop, driver.value.joinsTurn() { return }
         eventLoop.execute { driver.value.wake() }
     }

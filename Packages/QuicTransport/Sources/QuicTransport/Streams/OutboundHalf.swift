@@ -11,7 +11,8 @@ import QuicCore
 ///    └─────────────► failed                               writes throw, what was not taken is thrown away
 /// ```
 /// Writers take turns: one at a time copies its bytes in, the others wait in order. `hold` sets in when the bytes not
-/// acknowledged reach the high-water mark and ends when they are down at the low-water mark.
+/// acknowledged reach the high-water mark and ends when they are down at the low-water mark. Where the connection's memory runs
+/// out before, the writer that has the turn stands in line for that.
 ///
 /// A pure value: the caller provides the lock, and resumes waiters after it let go of it.
 struct OutboundHalf<Waiter> {
@@ -37,11 +38,17 @@ struct OutboundHalf<Waiter> {
     private var phase = Phase.open
     private let highWater: Int
     private let lowWater: Int
-    private let pool: SendChunkPool
+    private let memory: SendMemory
 
     private var pending: [OutboundSegment] = []
     private var tail: SendChunk?
     private var isHeld = false
+    /// How much of the connection's memory the writer that has the turn waits for.
+    private var lacking = 0
+    /// Its place in line for that.
+    private var ticket: SendMemory.Ticket?
+    /// What is set aside for the next bytes.
+    private var granted = 0
     /// The writer whose bytes are going in, running or waiting for room.
     private(set) var turn: UInt64?
     /// The writer that has the turn, while it waits for room.
@@ -53,10 +60,10 @@ struct OutboundHalf<Waiter> {
     /// All bytes that were ever written.
     private(set) var totalWritten = 0
 
-    init(highWater: Int, lowWater: Int, pool: SendChunkPool) {
+    init(highWater: Int, lowWater: Int, memory: SendMemory) {
         self.highWater = max(1, highWater)
         self.lowWater = min(max(0, lowWater), self.highWater - 1)
-        self.pool = pool
+        self.memory = memory
     }
 
     /// Whether something waits for the loop.
@@ -96,10 +103,18 @@ struct OutboundHalf<Waiter> {
 
     // MARK: Writing
 
-    /// Whether `count` bytes can be appended now by a writer that takes no turn for it.
-    func hasRoom(for count: Int) -> Bool {
+    /// From so many bytes on an array is kept until they are acknowledged, rather than copied.
+    private static var leastKept: Int { 16 << 10 }
+
+    /// Whether `count` bytes can be appended now by a writer that takes no turn for it. Then it has to, in the same step: the
+    /// memory for them is set aside.
+    mutating func reserve(_ count: Int) -> Bool {
         guard case .open = phase, turn == nil, waiting.isEmpty, !isHeld else { return false }
-        return count <= highWater - outstanding
+        guard count <= highWater - outstanding else { return false }
+        let needed = memoryNeeded(for: count)
+        guard needed == 0 || memory.reserve(needed) else { return false }
+        granted = needed
+        return true
     }
 
     /// Asks for the turn, or whether it is still one's own.
@@ -111,32 +126,47 @@ struct OutboundHalf<Waiter> {
         return .proceed
     }
 
-    /// From so many bytes on an array is kept until they are acknowledged, rather than copied.
-    private static var leastKept: Int { 16 << 10 }
-
     /// Takes as many of the bytes behind `offset` as there is room for; returns how many. The caller has the turn.
     mutating func append(_ bytes: [UInt8], from offset: Int) -> Int {
-        let count = room(for: bytes.count - offset)
-        guard count >= Self.leastKept, let chunk = SendChunk(keeping: bytes) else {
-            return bytes.withUnsafeBytes { append(UnsafeRawBufferPointer(rebasing: $0[offset...])) }
-        }
-        pending.append(OutboundSegment(chunk: chunk, offset: offset, count: count))
-        note(count)
-        return count
+        let wanted = room(for: bytes.count - offset)
+        lacking = 0
+        let done =
+            wanted >= Self.leastKept
+            ? keep(bytes, from: offset, count: wanted)
+            : bytes.withUnsafeBytes { copy(UnsafeRawBufferPointer(rebasing: $0[offset..<offset + wanted])) }
+        returnGrant()
+        outstanding += done
+        totalWritten += done
+        if outstanding >= highWater { isHeld = true }
+        if done < wanted { lacking = firstNeeded(for: wanted - done) }
+        return done
     }
 
-    /// Copies as many of the bytes as there is room for; returns how many. The caller has the turn.
-    mutating func append(_ bytes: UnsafeRawBufferPointer) -> Int {
-        let total = room(for: bytes.count)
+    /// Notes that so many bytes are sent from where they are, or as many of them as there is memory for.
+    private mutating func keep(_ bytes: [UInt8], from offset: Int, count: Int) -> Int {
+        var done = min(granted, count)
+        granted -= done
+        if done < count {
+            done += memory.reserve(atMost: count - done, atLeast: min(count - done, done > 0 ? 1 : Self.leastKept))
+        }
+        guard done > 0 else { return 0 }
+        let chunk = SendChunk(keeping: bytes, charge: done, memory: memory)
+        pending.append(OutboundSegment(chunk: chunk, offset: offset, count: done))
+        return done
+    }
+
+    private mutating func copy(_ bytes: UnsafeRawBufferPointer) -> Int {
         var done = 0
-        while done < total {
-            let rest = UnsafeRawBufferPointer(rebasing: bytes[done..<total])
+        while done < bytes.count {
+            let rest = UnsafeRawBufferPointer(rebasing: bytes[done...])
             let chunk: SendChunk
             if let tail, tail.count < tail.capacity {
                 chunk = tail
-            } else {
-                chunk = pool.chunk(for: rest.count)
+            } else if let capacity = takeMemory(capacity(for: rest.count)) {
+                chunk = memory.chunk(capacity)
                 tail = chunk
+            } else {
+                break
             }
             let offset = chunk.count
             let count = chunk.append(rest)
@@ -147,17 +177,88 @@ struct OutboundHalf<Waiter> {
             }
             done += count
         }
-        note(total)
-        return total
+        return done
     }
 
     private func room(for count: Int) -> Int { isHeld ? 0 : min(count, max(0, highWater - outstanding)) }
 
-    private mutating func note(_ count: Int) {
-        outstanding += count
-        totalWritten += count
-        if outstanding >= highWater { isHeld = true }
+    // MARK: Memory
+
+    /// How large the next chunk is: as large as what the stream has on its way, so that one that sends much has few of them.
+    private func capacity(for count: Int) -> Int { SendChunkPool.capacity(for: max(count, outstanding)) }
+
+    private var roomInTail: Int { tail.map { $0.capacity - $0.count } ?? 0 }
+
+    /// What ``append(_:from:)`` takes for so many bytes.
+    private func memoryNeeded(for count: Int) -> Int {
+        guard count < Self.leastKept else { return count }
+        var more = count - roomInTail
+        var needed = 0
+        while more > 0 {
+            let capacity = capacity(for: more)
+            needed += capacity
+            more -= capacity
+        }
+        return needed
     }
+
+    /// What is needed to go on with so many bytes: not all of it at once, for others are to have their turns.
+    private func firstNeeded(for count: Int) -> Int {
+        guard count < Self.leastKept else { return min(count, SendChunkPool.chunkSize) }
+        return capacity(for: max(1, count - roomInTail))
+    }
+
+    /// Takes memory of what was set aside, or new one; `nil` where there is none.
+    private mutating func takeMemory(_ count: Int) -> Int? {
+        if granted >= count {
+            granted -= count
+            return count
+        }
+        returnGrant()
+        return memory.reserve(count) ? count : nil
+    }
+
+    private mutating func returnGrant() {
+        memory.giveBack(granted)
+        granted = 0
+    }
+
+    /// Whether it is for want of memory that this writer waits.
+    func lacksMemory(id: UInt64) -> Bool { lacking > 0 && holder?.id == id }
+
+    /// Puts the writer that has the turn in line for memory, if it waits for that.
+    ///
+    /// - Parameter waiter: Calls ``memoryGranted(_:for:)``.
+    mutating func standInLine(_ waiter: any SendMemoryWaiter) {
+        guard lacking > 0, holder != nil, ticket == nil else { return }
+        ticket = memory.wait(waiter, needs: lacking)
+        if ticket == nil {
+            granted = lacking
+            lacking = 0
+        }
+    }
+
+    /// The writer that has the turn needs no memory any more.
+    private mutating func leaveLine() {
+        if let ticket { memory.leave(ticket) }
+        ticket = nil
+        lacking = 0
+        returnGrant()
+    }
+
+    /// There is memory for who stood in line; returns the writer to be resumed. It goes back when he has left meanwhile.
+    mutating func memoryGranted(_ bytes: Int, for ticket: SendMemory.Ticket) -> Waiter? {
+        guard self.ticket == ticket else {
+            memory.giveBack(bytes)
+            return nil
+        }
+        self.ticket = nil
+        granted = bytes
+        lacking = 0
+        return advance()
+    }
+
+    // MARK: Turns
 
     /// Ends the stream behind what was written. The caller has the turn.
     mutating func finish() {
@@ -181,6 +282,8 @@ struct OutboundHalf<Waiter> {
     mutating func cancel(id: UInt64) -> (cancelled: Waiter?, next: Waiter?) {
         if let writer = holder, writer.id == id {
             holder = nil
+            // The next one may need none, or another stream may.
+            leaveLine()
             return (writer.waiter, endTurn(id: id))
         }
         guard let index = waiting.firstIndex(where: { $0.id == id }) else { return (nil, nil) }
@@ -192,6 +295,7 @@ struct OutboundHalf<Waiter> {
         var released: [Waiter] = []
         if let holder { released.append(holder.waiter) }
         holder = nil
+        leaveLine()
         turn = nil
         released += waiting.map(\.waiter)
         waiting = []
@@ -205,6 +309,7 @@ struct OutboundHalf<Waiter> {
             guard outstanding <= lowWater else { return nil }
             isHeld = false
         }
+        if lacking > 0 { return nil }
         if let writer = holder {
             holder = nil
             return writer.waiter
@@ -252,17 +357,5 @@ struct OutboundHalf<Waiter> {
         tail = nil
         outstanding = 0
         return releaseAll()
-    }
-}
-
-extension QuicError {
-    /// A write after the sending half was closed.
-    static var closedForWriting: QuicError {
-        QuicError(.streamClosed, "the stream is closed for writing; open another one to send more")
-    }
-
-    /// A read after the receiving half was closed.
-    static var closedForReading: QuicError {
-        QuicError(.streamClosed, "the stream is closed for reading; nothing more can be read from it")
     }
 }

@@ -15,39 +15,42 @@ final class SendChunk: @unchecked Sendable {
     /// How many bytes fit.
     let capacity: Int
     private(set) var count = 0
-    private let memory: Memory
+    private let memory: SendMemory
+    /// What is sent from where it is, and how much of it is charged.
+    private let kept: (array: [UInt8], charge: Int)?
 
-    private enum Memory {
-        case own
-        case pooled(SendChunkPool)
-        case array([UInt8])
-    }
-
-    fileprivate init(base: UnsafeMutableRawPointer, capacity: Int, pool: SendChunkPool?) {
+    /// - Parameter memory: Gets the bytes at `base` back.
+    init(base: UnsafeMutableRawPointer, capacity: Int, memory: SendMemory) {
         self.base = base
         self.capacity = capacity
-        memory = pool.map { .pooled($0) } ?? .own
+        self.memory = memory
+        kept = nil
     }
 
-    /// The bytes of an array, without a copy of them; the chunk is full.
+    /// The bytes of an array that is not empty, without a copy of them; the chunk is full.
     ///
     /// An array's elements stay where they are while somebody holds its storage and nobody changes it. This holds it; whoever
     /// else has the array and changes it gets a storage of his own first, because it is shared.
-    init?(keeping array: [UInt8]) {
-        guard let base = array.withContiguousStorageIfAvailable({ UnsafeRawPointer($0.baseAddress) }) ?? nil else {
-            return nil
+    ///
+    /// - Parameters:
+    ///   - charge: So many bytes of the memory were set aside for it: those that are sent from this chunk.
+    ///   - memory: Gets the charge back.
+    init(keeping array: [UInt8], charge: Int, memory: SendMemory) {
+        guard let base = array.withUnsafeBytes({ UnsafeMutableRawPointer(mutating: $0.baseAddress) }) else {
+            preconditionFailure("an array that is not empty has an address")
         }
-        self.base = UnsafeMutableRawPointer(mutating: base)
+        self.base = base
         capacity = array.count
         count = array.count
-        memory = .array(array)
+        self.memory = memory
+        kept = (array, charge)
     }
 
     deinit {
-        switch memory {
-        case .own: base.deallocate()
-        case .pooled(let pool): pool.recycle(base)
-        case .array: break
+        if let kept {
+            memory.giveBack(kept.charge)
+        } else {
+            memory.recycle(base, capacity: capacity)
         }
     }
 
@@ -79,11 +82,11 @@ struct OutboundSegment: Sendable {
 
 /// Keeps the memory of large chunks for the next stream that sends much.
 ///
-/// Streams that send little get a chunk of 4 KiB from the allocator instead: thousands of them must not hold 64 KiB each.
+/// Streams that send little get a smaller chunk from the allocator instead: thousands of them must not hold 64 KiB each.
 final class SendChunkPool: Sendable {
     /// Bytes of a large chunk.
     static let chunkSize = 64 << 10
-    /// Bytes of a small chunk.
+    /// Bytes of the smallest chunk.
     static let smallChunkSize = 4 << 10
 
     /// Sendable: the memory is referred to from nowhere else while it is in the pool.
@@ -105,29 +108,31 @@ final class SendChunkPool: Sendable {
         }
     }
 
-    /// A chunk for at least a part of `count` bytes.
-    func chunk(for count: Int) -> SendChunk {
-        if count <= Self.smallChunkSize {
-            return SendChunk(base: Self.allocate(Self.smallChunkSize), capacity: Self.smallChunkSize, pool: nil)
-        }
-        let memory = free.withLock { $0.popLast() }
-        return SendChunk(base: memory?.base ?? Self.allocate(Self.chunkSize), capacity: Self.chunkSize, pool: self)
+    /// How large the chunk is that takes at least a part of `count` bytes: the next power of two between the two sizes. What a
+    /// stream that sends little is charged is in proportion to that.
+    static func capacity(for count: Int) -> Int {
+        if count <= smallChunkSize { return smallChunkSize }
+        if count > chunkSize / 2 { return chunkSize }
+        return 1 << (Int.bitWidth - (count - 1).leadingZeroBitCount)
+    }
+
+    /// Memory for a chunk of that capacity.
+    func take(_ capacity: Int) -> UnsafeMutableRawPointer {
+        let kept = capacity == Self.chunkSize ? free.withLock { $0.popLast() } : nil
+        return kept?.base ?? UnsafeMutableRawPointer.allocate(byteCount: capacity, alignment: 64)
     }
 
     /// How many chunks wait for reuse.
     var freeCount: Int { free.withLock { $0.count } }
 
-    fileprivate func recycle(_ base: UnsafeMutableRawPointer) {
+    /// Takes back what ``take(_:)`` gave.
+    func recycle(_ base: UnsafeMutableRawPointer, capacity: Int) {
         let memory = FreeMemory(base: base)
         let isKept = free.withLock { free in
-            guard free.count < limit else { return false }
+            guard capacity == Self.chunkSize, free.count < limit else { return false }
             free.append(memory)
             return true
         }
         if !isKept { base.deallocate() }
-    }
-
-    private static func allocate(_ size: Int) -> UnsafeMutableRawPointer {
-        UnsafeMutableRawPointer.allocate(byteCount: size, alignment: 64)
     }
 }

@@ -2,7 +2,7 @@ import QuicCore
 import Synchronization
 
 /// The event loop's side of a stream: what arrived, what was sent, and how it ended.
-extension StreamMailbox {
+extension StreamMailbox: SendMemoryWaiter {
     /// Bytes arrived in order, and with `fin` the end of the stream. The array is kept, not copied.
     ///
     /// - Parameter readers: Gets those appended that have their bytes now. The caller has to resume each, best when
@@ -35,6 +35,13 @@ extension StreamMailbox {
     func freed(bytes: Int) {
         perform { state, actions in
             actions.resume(state.outbound.freed(bytes))
+        }
+    }
+
+    /// The connection has send memory again for the writer that stood in line.
+    func memoryGranted(_ bytes: Int, for ticket: SendMemory.Ticket) {
+        perform { state, actions in
+            actions.resume(state.outbound.memoryGranted(bytes, for: ticket))
         }
     }
 

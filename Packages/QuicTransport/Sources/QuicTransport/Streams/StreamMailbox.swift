@@ -80,14 +80,14 @@ final class StreamMailbox: Sendable {
     let clock: StreamTimes.Clock
 
     /// - Parameters:
-    ///   - pool: Where send memory comes from.
+    ///   - memory: The send memory of the connection.
     ///   - clock: Tells when what happens, in nanoseconds.
     ///   - scheduleTimeout: Arms the timers of operations that have a deadline.
     ///   - wakeLoop: Makes the loop call ``takeOutbound(into:)`` soon. Called from any thread, the loop's own included,
     ///     and also after ``streamClosed()``: what is read then still gives credit back to the connection.
     init(
         limits: Limits,
-        pool: SendChunkPool,
+        memory: SendMemory,
         clock: @escaping StreamTimes.Clock = StreamTimes.loopClock,
         scheduleTimeout: @escaping ScheduleTimeout,
         wakeLoop: @escaping @Sendable (StreamMailbox) -> Void
@@ -99,7 +99,7 @@ final class StreamMailbox: Sendable {
                     highWater: limits.receiveHighWater,
                     lowWater: limits.receiveLowWater
                 ),
-                outbound: OutboundHalf(highWater: limits.highWater, lowWater: limits.lowWater, pool: pool),
+                outbound: OutboundHalf(highWater: limits.highWater, lowWater: limits.lowWater, memory: memory),
                 times: StreamTimes(opened: clock())
             )
         )
@@ -226,8 +226,8 @@ final class StreamMailbox: Sendable {
     /// Sends bytes in order; waits while too much is not acknowledged. Writers are served in the order they came.
     ///
     /// - Parameter timeout: How long the whole call may take, nil for as long as it takes.
-    /// - Throws: ``QuicError`` with the codes `streamClosed`, `streamReset`, `streamTimeout`, `cancelled`, or what ended
-    ///   the connection. A part of the bytes may have been sent then.
+    /// - Throws: ``QuicError`` with the codes `streamClosed`, `streamReset`, `streamTimeout`, `flowControlDeadlock`,
+    ///   `sendMemoryExhausted`, `cancelled`, or what ended the connection. A part of the bytes may have been sent then.
     nonisolated(nonsending) func write(_ bytes: [UInt8], timeout: Duration? = nil) async throws(QuicError) {
         if writeAtOnce(bytes) { return }
         var offset = 0
@@ -242,7 +242,7 @@ final class StreamMailbox: Sendable {
     /// - Returns: Whether it was done.
     func writeAtOnce(_ bytes: [UInt8]) -> Bool {
         let (isDone, wakes) = state.withLock { state -> (Bool, Bool) in
-            guard state.outbound.hasRoom(for: bytes.count) else { return (false, false) }
+            guard state.outbound.reserve(bytes.count) else { return (false, false) }
             _ = state.outbound.append(bytes, from: 0)
             return (true, state.wakesLoop())
         }
@@ -311,6 +311,7 @@ final class StreamMailbox: Sendable {
                     if Task.isCancelled || isExpired {
                         Self.end(id: id, isExpired ? .timedOutWait : .cancelledWait, &state, &actions)
                     } else {
+                        state.outbound.standInLine(self)
                         // Between the two locks room may have come, or the half may be over.
                         actions.resume(state.outbound.advance())
                         actions.resume(all: state.outbound.releaseIfOver())
@@ -332,11 +333,15 @@ final class StreamMailbox: Sendable {
 
     private static func end(id: UInt64, _ error: QuicError, _ state: inout State, _ actions: inout Actions) {
         let isLate = error.code == .streamTimeout
+        let lacksMemory = state.outbound.lacksMemory(id: id)
         let (cancelled, next) = state.outbound.cancel(id: id)
-        actions.resume(
-            cancelled,
-            isLate && state.inbound.holdsPeerUp ? .deadlock(unread: state.inbound.buffered) : error
-        )
+        var reason = error
+        if isLate, state.inbound.holdsPeerUp {
+            reason = .deadlock(unread: state.inbound.buffered)
+        } else if isLate, lacksMemory {
+            reason = .outOfSendMemory
+        }
+        actions.resume(cancelled, reason)
         actions.resume(next)
         // A writer that is just running looks at this when it waits again. (A cancelled one asks its task.)
         if cancelled == nil, state.outbound.turn == id, isLate { state.expiredWriters.insert(id) }
@@ -382,23 +387,5 @@ final class StreamMailbox: Sendable {
             actions.reads = served
             if tellsPeer { state.stop = code }
         }
-    }
-}
-
-extension QuicError {
-    fileprivate static var cancelledWait: QuicError {
-        QuicError(.cancelled, "the waiting task was cancelled; the stream is as it was")
-    }
-
-    fileprivate static func deadlock(unread: Int) -> QuicError {
-        QuicError(
-            .flowControlDeadlock,
-            "the deadline of a write passed while \(unread) bytes of the peer wait on the same stream to be read; where "
-                + "both sides only write neither can go on: read while you write. The stream is as it was"
-        )
-    }
-
-    fileprivate static var timedOutWait: QuicError {
-        QuicError(.streamTimeout, "the deadline passed while waiting; the stream is as it was, try again or reset it")
     }
 }

@@ -26,7 +26,7 @@ protocol UDPEndpointHandler: AnyObject {
         on endpoint: UDPEndpoint
     )
 
-    /// The read batch is over: the one place to let the protocol answer.
+    /// The read batch is over: the place to let the protocol answer, where it has not done so meanwhile.
     func receiveCompleted(_ endpoint: UDPEndpoint)
 
     /// The send buffer has room again after ``UDPSendResult/wouldBlock(sentSegments:behindSocket:)``.
