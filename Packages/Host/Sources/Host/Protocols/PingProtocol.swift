@@ -155,8 +155,7 @@ extension BasicHost {
 
     /// Starts a series of pings over one connection. Connects if need be.
     public func pingSession(with peer: PeerID) async throws -> PingSession {
-        let connection = try await connection(to: peer)
-        let stream = try await newStream(on: connection, names: [Array(PingProtocol.name.utf8)])
+        let (stream, connection) = try await openStream(to: peer, names: [Array(PingProtocol.name.utf8)])
         return PingSession(stream: stream, connection: connection, host: self)
     }
 

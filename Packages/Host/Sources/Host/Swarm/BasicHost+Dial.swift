@@ -153,8 +153,19 @@ extension BasicHost {
             }
         }
         guard !names.isEmpty else { throw HostError(.invalidProtocolName, "name at least one protocol") }
+        return try await openStream(to: peer, names: names).stream
+    }
+
+    /// Opens a stream on a connection to a peer, who is dialled if there is none.
+    func openStream(to peer: PeerID, names: [[UInt8]]) async throws -> (stream: NetStream, connection: HostConnection) {
         let connection = try await connection(to: peer)
-        return try await newStream(on: connection, names: names)
+        do {
+            return (try await newStream(on: connection, names: names), connection)
+        } catch {
+            // Two that dial each other at once keep one connection, and this was the other one. Nothing was said on it yet.
+            guard Self.isSupplanted(error), let kept = await connectionKept(by: peer, after: error) else { throw error }
+            return (try await newStream(on: kept, names: names), kept)
+        }
     }
 
     func newStream(on connection: HostConnection, names: [[UInt8]]) async throws(HostError) -> NetStream {

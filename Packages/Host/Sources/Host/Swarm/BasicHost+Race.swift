@@ -278,13 +278,14 @@ extension BasicHost {
         return false
     }
 
-    /// Whether the peer answered, and prefers another connection to the one dialled.
-    private static func isSupplanted(_ error: HostError) -> Bool {
-        error.streamFailureKind == .connectionClosed(code: ConnectionErrorCode.supplanted.rawValue, byPeer: true)
+    /// Whether one of the two prefers another connection to this one.
+    static func isSupplanted(_ error: HostError) -> Bool {
+        guard case .connectionClosed(let code, _) = error.streamFailureKind else { return false }
+        return code == ConnectionErrorCode.supplanted.rawValue
     }
 
     /// The connection that there is although a dial failed: two that dial each other at once keep one.
-    private func connectionKept(by peer: PeerID, after error: HostError?) async -> HostConnection? {
+    func connectionKept(by peer: PeerID, after error: HostError?) async -> HostConnection? {
         let events = events()
         if let open = openConnection(to: peer) { return open }
         guard let error, Self.isSupplanted(error) else { return nil }
