@@ -81,9 +81,9 @@ extension QuicConfiguration.Streams {
         )
         try requirePositive(sendBufferHighWatermark, "streams.sendBufferHighWatermark")
         try require(
-            maxSendBufferOfConnection >= sendBufferHighWatermark,
+            maxSendBufferOfConnection >= max(sendBufferHighWatermark, 64 << 10),
             "streams.maxSendBufferOfConnection",
-            "must be at least streams.sendBufferHighWatermark (\(sendBufferHighWatermark))"
+            "must be at least 65536 and streams.sendBufferHighWatermark (\(sendBufferHighWatermark))"
         )
         try require(receiveLowWatermark >= 0, "streams.receiveLowWatermark", "must not be negative")
         try require(

@@ -170,11 +170,14 @@ extension QuicConfiguration {
         /// path of 10 Mbit × s full.
         public var sendBufferHighWatermark = 1 << 20
 
-        /// Memory that unacknowledged and unsent bytes of all streams of a connection may take together. 100 MiB. Above it a
-        /// write waits, until the peer has acknowledged enough or the deadline ends it with
-        /// ``QuicError/Code/sendMemoryExhausted``; those that wait are served in order. It is counted as it is taken, in chunks of
-        /// 4 to 64 KiB that are about as large as what the stream has on its way, and exactly for writes of 16 KiB and more; it
-        /// is given back when the peer has acknowledged all of the bytes in a chunk.
+        /// Memory that unacknowledged and unsent bytes of all streams of a connection may take together. 100 MiB; at least
+        /// 64 KiB, and ``sendBufferHighWatermark``. Above it a write waits, until the peer has acknowledged enough or the deadline
+        /// ends it with ``QuicError/Code/sendMemoryExhausted``; those that wait are served in order. A stream of which nothing is
+        /// on its way gets 4 KiB in any case, so that short messages pass those that nobody reads.
+        ///
+        /// Memory is counted as it is taken, in chunks of 4 to 64 KiB that are about as large as what the stream has on its way, and
+        /// given back when the peer has acknowledged all of the bytes in a chunk. A write of 16 KiB or more is not copied: its bytes
+        /// are counted as they go, and its array stays as a whole until the last of them has arrived.
         public var maxSendBufferOfConnection = 100 << 20
 
         /// Unread bytes of one stream above which its reader's progress earns no credit. 512 KiB.

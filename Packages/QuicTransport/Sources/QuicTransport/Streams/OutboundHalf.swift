@@ -112,7 +112,7 @@ struct OutboundHalf<Waiter> {
         guard case .open = phase, turn == nil, waiting.isEmpty, !isHeld else { return false }
         guard count <= highWater - outstanding else { return false }
         let needed = memoryNeeded(for: count)
-        guard needed == 0 || memory.reserve(needed) else { return false }
+        guard needed == 0 || memory.reserve(needed) || takeFirst(needed) else { return false }
         granted = needed
         return true
     }
@@ -150,6 +150,8 @@ struct OutboundHalf<Waiter> {
             done += memory.reserve(atMost: count - done, atLeast: min(count - done, done > 0 ? 1 : Self.leastKept))
         }
         guard done > 0 else { return 0 }
+        // What comes behind it begins a chunk: the last one is free once its bytes have arrived.
+        tail = nil
         let chunk = SendChunk(keeping: bytes, charge: done, memory: memory)
         pending.append(OutboundSegment(chunk: chunk, offset: offset, count: done))
         return done
@@ -162,7 +164,7 @@ struct OutboundHalf<Waiter> {
             let chunk: SendChunk
             if let tail, tail.count < tail.capacity {
                 chunk = tail
-            } else if let capacity = takeMemory(capacity(for: rest.count)) {
+            } else if let capacity = takeMemory(for: rest.count) {
                 chunk = memory.chunk(capacity)
                 tail = chunk
             } else {
@@ -204,18 +206,32 @@ struct OutboundHalf<Waiter> {
 
     /// What is needed to go on with so many bytes: not all of it at once, for others are to have their turns.
     private func firstNeeded(for count: Int) -> Int {
-        guard count < Self.leastKept else { return min(count, SendChunkPool.chunkSize) }
-        return capacity(for: max(1, count - roomInTail))
+        guard count < Self.leastKept else { return Self.leastKept }
+        return SendChunkPool.capacity(for: max(1, count - roomInTail))
     }
 
-    /// Takes memory of what was set aside, or new one; `nil` where there is none.
-    private mutating func takeMemory(_ count: Int) -> Int? {
-        if granted >= count {
-            granted -= count
-            return count
+    /// How large a chunk may be that is begun now: of what was set aside, or new memory; where there is little, only as large as
+    /// so many bytes need. `nil` where there is none.
+    private mutating func takeMemory(for count: Int) -> Int? {
+        let preferred = capacity(for: count)
+        if granted >= SendChunkPool.smallChunkSize {
+            let taken = min(granted, preferred)
+            granted -= taken
+            return taken
         }
         returnGrant()
-        return memory.reserve(count) ? count : nil
+        if memory.reserve(preferred) { return preferred }
+        let least = SendChunkPool.capacity(for: count)
+        if least < preferred, memory.reserve(least) { return least }
+        return takeFirst(SendChunkPool.smallChunkSize) ? SendChunkPool.smallChunkSize : nil
+    }
+
+    /// The smallest chunk is there for a stream of which nothing is on its way, whatever the others hold: negotiations and
+    /// short messages get through beside streams that nobody reads.
+    private func takeFirst(_ count: Int) -> Bool {
+        guard outstanding == 0, tail == nil, count <= SendChunkPool.smallChunkSize else { return false }
+        memory.exceed(by: count)
+        return true
     }
 
     private mutating func returnGrant() {

@@ -127,9 +127,10 @@ final class SendChunkPool: Sendable {
 
     /// Takes back what ``take(_:)`` gave.
     func recycle(_ base: UnsafeMutableRawPointer, capacity: Int) {
+        guard capacity == Self.chunkSize else { return base.deallocate() }
         let memory = FreeMemory(base: base)
         let isKept = free.withLock { free in
-            guard capacity == Self.chunkSize, free.count < limit else { return false }
+            guard free.count < limit else { return false }
             free.append(memory)
             return true
         }

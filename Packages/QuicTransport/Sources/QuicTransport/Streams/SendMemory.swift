@@ -12,7 +12,7 @@ protocol SendMemoryWaiter: AnyObject, Sendable {
 ///
 /// Memory is charged when it is set aside for a writer, and until nobody refers to the bytes in it any more, so that what a
 /// stream left behind in flight counts as well. Who finds no room stands in line with what he needs, and nobody is served
-/// past the line. Whenever there is room for its first, the event loop is woken, which calls ``next()``.
+/// past the line, but for the first few bytes of a stream (``exceed(by:)``). Whenever there is room for its first, the event loop is woken, which calls ``next()``.
 ///
 /// Locks are taken in the order mailbox, this, ``WakeList``.
 final class SendMemory: Sendable {
@@ -89,6 +89,9 @@ final class SendMemory: Sendable {
             return granted
         }
     }
+
+    /// Sets so many bytes aside for the caller, whether there is room or not, and whoever stands in line.
+    func exceed(by count: Int) { state.withLock { $0.used += count } }
 
     /// A chunk in memory that the caller had set aside.
     func chunk(_ capacity: Int) -> SendChunk {
