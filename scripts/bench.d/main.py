@@ -106,7 +106,7 @@ def _one(
         figures = runners.run(case, contender, options, proxy, round_number)
     except MeasureError as error:
         # What one cannot do is no reason to measure nothing else; it is said in the results.
-        reason = " ".join(str(error).split())[:300]
+        reason = " ".join(str(error).split()).replace(f"{_ROOT}/", "")[:300]
         results.absent.setdefault(name, {})[contender.name] = f"it failed: {reason}"
         results.values.get(name, {}).pop(contender.name, None)
         print(f"bench: {name}, {contender.name}: FAILED: {reason}", file=sys.stderr, flush=True)

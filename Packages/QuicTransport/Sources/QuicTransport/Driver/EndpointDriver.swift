@@ -39,7 +39,7 @@ final class EndpointDriver: UDPEndpointHandler {
 
     let socket: UDPEndpoint
     /// Further sockets, by the address they are bound to, for connections that have moved away from the first one.
-    private var further: [NetworkAddress: UDPEndpoint] = [:]
+    var further: [NetworkAddress: UDPEndpoint] = [:]
     /// What the further sockets counted that are closed.
     private var closedSockets = UDPStatistics()
     private(set) var drivers: [ConnectionHandle: ConnectionDriver] = [:]
@@ -49,8 +49,8 @@ final class EndpointDriver: UDPEndpointHandler {
     /// When the first handshake was taken a step further whose answer is not written yet; 0 for none.
     private var handshakeAdvanced: UInt64 = 0
     /// What the kernel had no room for, by socket, and who waits for room.
-    private var unsent: [ObjectIdentifier: (bytes: [UInt8], batch: SendBatch)] = [:]
-    private var waitingForRoom: [ConnectionDriver] = []
+    var unsent: [ObjectIdentifier: (bytes: [UInt8], batch: SendBatch)] = [:]
+    var waitingForRoom: [ConnectionDriver] = []
     /// The ways to the loops that listen on the same port, by their numbers, this one's own among them; none if it is alone.
     private let inboxes: [LoopInbox]
     /// Datagrams handed to the loops they belong to, and those that found no room there.
@@ -311,72 +311,6 @@ final class EndpointDriver: UDPEndpointHandler {
         guard !postponed.isEmpty else { return }
         for driver in postponed { touch(driver) }
         postponed.removeAll(keepingCapacity: true)
-    }
-
-    // MARK: datagrams out
-
-    /// Whether the kernel takes nothing at the moment for the further socket at `local`, or for the first one.
-    func isBlocked(at local: NetworkAddress?) -> Bool {
-        guard !unsent.isEmpty else { return false }
-        return unsent[ObjectIdentifier(local.flatMap { further[$0] } ?? socket)] != nil
-    }
-
-    /// Sends the batch in ``sendBuffer``. Returns the errno if the destination is refused.
-    func send(_ batch: SendBatch) -> Int32? {
-        let bytes = UnsafeRawBufferPointer(rebasing: sendBuffer[..<batch.count])
-        let socket = further.isEmpty ? self.socket : further[batch.local] ?? self.socket
-        // A packet for another path than the one in use, whose socket is full: the library repeats it, as if it were lost.
-        guard unsent[ObjectIdentifier(socket)] == nil else { return nil }
-        switch socket.send(
-            bytes,
-            segmentSize: batch.segmentSize,
-            to: batch.remote,
-            from: source(of: batch),
-            ecn: batch.ecn
-        )
-        {
-        case .sent: return nil
-        case .dropped(let code): return code == EMSGSIZE ? nil : code
-        case .wouldBlock(let sent, _):
-            // The packets are sealed and counted as sent: they have to go out, or they are losses.
-            let rest = bytes.dropFirst(sent * batch.segmentSize)
-            unsent[ObjectIdentifier(socket)] = (Array(rest), batch)
-            return nil
-        }
-    }
-
-    private func source(of batch: SendBatch) -> NetworkAddress? {
-        batch.local.isUnspecified ? nil : batch.local
-    }
-
-    func waitForRoom(_ driver: ConnectionDriver) {
-        if !waitingForRoom.contains(where: { $0 === driver }) { waitingForRoom.append(driver) }
-    }
-
-    func writable(_ endpoint: UDPEndpoint) {
-        if let (bytes, batch) = unsent[ObjectIdentifier(endpoint)] {
-            let result = bytes.withUnsafeBytes { bytes in
-                endpoint.send(
-                    bytes,
-                    segmentSize: batch.segmentSize,
-                    to: batch.remote,
-                    from: source(of: batch),
-                    ecn: batch.ecn
-                )
-            }
-            if case .wouldBlock(let sent, _) = result {
-                unsent[ObjectIdentifier(endpoint)] = (Array(bytes.dropFirst(sent * batch.segmentSize)), batch)
-                return
-            }
-            unsent[ObjectIdentifier(endpoint)] = nil
-        }
-        wakeWaiting()
-    }
-
-    private func wakeWaiting() {
-        for driver in waitingForRoom { touch(driver) }
-        waitingForRoom = []
-        serviceTouched()
     }
 
     // MARK: connections
