@@ -61,7 +61,8 @@ import Testing
         let connection = try await client.dialQuic(listener.addresses[0])
         await #expect(throws: QuicError.self) { try await client.dialQuic(listener.addresses[0]) }
         let counts = await server.statistics()
-        #expect(counts.rejected == 1)
+        // A client that is not answered soon asks again.
+        #expect(counts.rejected >= 1)
         #expect(counts.accepted == 1)
         #expect(await client.statistics().dialed == 2)
         #expect(!connection.isClosed)
@@ -81,7 +82,11 @@ import Testing
         // The server vanishes without a word, and another one is there in its place.
         let loop = listener.loops[0]
         try await loop.eventLoop.submit {
-            for driver in loop.value.drivers.values { driver.core.abandon() }
+            for driver in loop.value.drivers.values {
+                driver.core.abandon()
+                loop.value.touch(driver)
+            }
+            loop.value.serviceTouched()
             loop.value.closeSocket()
         }.get()
         let again = try QuicTransport(identity: identity, configuration: configuration)
