@@ -82,11 +82,7 @@ import Testing
         // The server vanishes without a word, and another one is there in its place.
         let loop = listener.loops[0]
         try await loop.eventLoop.submit {
-            for driver in loop.value.drivers.values {
-                driver.core.abandon()
-                loop.value.touch(driver)
-            }
-            loop.value.serviceTouched()
+            for driver in loop.value.drivers.values { driver.core.abandon() }
             loop.value.closeSocket()
         }.get()
         let again = try QuicTransport(identity: identity, configuration: configuration)

@@ -124,6 +124,8 @@ import Testing
         short.mailbox.freed(bytes: Self.small)
         #expect(memory.used == Self.large)
         #expect(short.mailbox.writeAtOnce([4]))
+        // It holds those in line.
+        memory.close()
     }
 
     @Test func aStreamThatSendsMuchMakesDoWithTheMemoryThereIs() async throws {

@@ -354,6 +354,8 @@ final class EndpointDriver: UDPEndpointHandler {
 
     /// Closes the socket. Connections that are still there end without a word.
     func closeSocket() {
+        // What takes accepted connections holds those that nobody took, and they hold this driver.
+        stopAccepting()
         for driver in drivers.values {
             driver.core.abandon()
             touch(driver)
@@ -368,7 +370,7 @@ final class EndpointDriver: UDPEndpointHandler {
         taskExecutor.attach(nil)
         onClosed?(counts)
         onClosed = nil
-        // It holds the queue of accepted connections, and those that nobody took hold this driver.
+        // It holds the queue of accepted connections as well.
         onLost = nil
     }
 
