@@ -188,6 +188,7 @@ public struct HostConfiguration: Sendable {
             throw HostError(.invalidConfiguration, "\(name) is longer than 256 bytes")
         }
     }
+
     /// How many at once, with the names of the fields.
     var counts: [(name: String, value: Int)] {
         [

@@ -5,12 +5,6 @@ import NetStream
 import PeerID
 import QuicCore
 
-#if canImport(Glibc)
-import Glibc
-#elseif canImport(Musl)
-import Musl
-#endif
-
 /// Drives one UDP socket on its event loop: datagrams to the protocol core, batches of datagrams to the socket.
 ///
 /// Everything here happens on the event loop.
