@@ -26,22 +26,10 @@ private struct Work {
 
     /// What this process has told of by now.
     private(set) var peers: [PeerID: Set<Multiaddr>] = [:]
-    private var random: Generator
+    private var random: SeededGenerator
     private var order: [PeerID] = []
 
-    private struct Generator: RandomNumberGenerator {
-        var state: UInt64
-
-        mutating func next() -> UInt64 {
-            state &+= 0x9e37_79b9_7f4a_7c15
-            var z = state
-            z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-            z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-            return z ^ (z >> 31)
-        }
-    }
-
-    init(seed: UInt64) { random = Generator(state: seed) }
+    init(seed: UInt64) { random = SeededGenerator(seed: seed) }
 
     /// The next changes, which are saved together: some new peers, one forgotten, one with a further address.
     mutating func next() throws -> [Change] {

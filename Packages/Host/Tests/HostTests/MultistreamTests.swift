@@ -1,3 +1,4 @@
+import NetStreamTesting
 import Testing
 
 @testable import Host

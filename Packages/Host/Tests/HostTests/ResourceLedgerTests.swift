@@ -1,3 +1,4 @@
+import NetStreamTesting
 import PeerID
 import Testing
 

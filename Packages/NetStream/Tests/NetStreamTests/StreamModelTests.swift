@@ -1,4 +1,5 @@
 import NetStream
+import NetStreamTesting
 import Synchronization
 import Testing
 

@@ -1,4 +1,5 @@
 import NetStream
+import NetStreamTesting
 import Testing
 
 /// What each operation may do in each state, cell by cell, written out independently of the implementation.

@@ -1,3 +1,4 @@
+import NetStreamTesting
 import QuicCore
 import Synchronization
 import Testing
@@ -32,7 +33,7 @@ private final class ModelStream: SendMemoryWaiter {
     @Test(arguments: 0..<60) func nobodyStarvesAndAllMemoryComesBack(round: Int) {
         let seed = UInt64.random(in: 0 ... .max)
         print("nobodyStarvesAndAllMemoryComesBack \(round) seed \(seed)")
-        var random = SplitMix(state: seed)
+        var random = SeededGenerator(seed: seed)
         let limit = (64 << 10) + Int(random.next() % (512 << 10))
         let isWoken = Shared(false)
         let memory = SendMemory(pool: SendChunkPool(), limit: limit, wakeLoop: { isWoken.withLock { $0 = true } })

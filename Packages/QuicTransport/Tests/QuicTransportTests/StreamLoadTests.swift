@@ -1,4 +1,5 @@
 import NetStream
+import NetStreamTesting
 import PeerID
 import QuicCore
 import Testing

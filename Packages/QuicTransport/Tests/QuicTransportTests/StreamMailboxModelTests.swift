@@ -1,3 +1,4 @@
+import NetStreamTesting
 import QuicCore
 import Testing
 
@@ -14,7 +15,7 @@ import Testing
     @Test(arguments: 0..<40) func inboundAgreesWithAQueueOfBytes(round: Int) {
         let seed = UInt64.random(in: 0 ... .max)
         print("inboundAgreesWithAQueueOfBytes \(round) seed \(seed)")
-        var random = SplitMix(state: seed)
+        var random = SeededGenerator(seed: seed)
         let window = 1 + Int(random.next() % 300)
         var half = InboundHalf<Int>(window: window)
         var model: [UInt8] = []
@@ -110,7 +111,7 @@ import Testing
     @Test(arguments: 0..<40) func outboundKeepsOrderAndMarks(round: Int) {
         let seed = UInt64.random(in: 0 ... .max)
         print("outboundKeepsOrderAndMarks \(round) seed \(seed)")
-        var random = SplitMix(state: seed)
+        var random = SeededGenerator(seed: seed)
         let high = 2 + Int(random.next() % (round > 0 ? 9000 : 60_000))
         let low = Int(random.next() % UInt64(high))
         var half = OutboundHalf<UInt64>(highWater: high, lowWater: low, memory: .unlimited())
@@ -298,7 +299,7 @@ private actor FakeLoop {
         try await withThrowingTaskGroup(of: Void.self) { group in
             for index in 0..<200 {
                 group.addTask {
-                    var random = SplitMix(state: seed &+ UInt64(index))
+                    var random = SeededGenerator(seed: seed &+ UInt64(index))
                     let size = Int(random.next() % 1500)
                     let task = Task { try await a.write([UInt8](repeating: 1, count: size)) }
                     if random.next() % 2 == 0 { task.cancel() }

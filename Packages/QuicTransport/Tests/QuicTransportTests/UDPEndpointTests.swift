@@ -1,5 +1,6 @@
 import NIOCore
 import NIOPosix
+import NetStreamTesting
 import QuicCore
 import Synchronization
 import Testing
@@ -340,7 +341,7 @@ private let any6 = NetworkAddress.ip6(high: 0, low: 0, port: 0)
         print("tenThousandRandomDatagramsArrive seed \(seed)")
         let (a, b) = try await endpoints(loopback4, any6)
         let destination = a.address.withPort(b.address.port)
-        var random = SplitMix(state: seed)
+        var random = SeededGenerator(seed: seed)
         var empty = 0
         var sent = 0
         // Rounds are small, so that nothing is lost for want of buffers.
@@ -370,18 +371,7 @@ private let any6 = NetworkAddress.ip6(high: 0, low: 0, port: 0)
     }
 }
 
-/// A small random generator that can be seeded.
-struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-        return z ^ (z >> 31)
-    }
-
+extension SeededGenerator {
     mutating func bytes(upTo limit: Int) -> [UInt8] {
         let count = Int(next() % UInt64(limit))
         return (0..<count).map { _ in UInt8(truncatingIfNeeded: next()) }

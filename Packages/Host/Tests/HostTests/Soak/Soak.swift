@@ -1,6 +1,7 @@
 import Host
 import Multiaddr
 import NetStream
+import NetStreamTesting
 import PeerID
 import Synchronization
 
@@ -40,7 +41,7 @@ struct Soak: Sendable {
             // Half as many at work as there are hosts, so that each has something to do most of the time.
             for worker in 0..<max(2, hosts / 2) {
                 group.addTask {
-                    var random = SoakGenerator(seed: seed &+ UInt64(worker) &* 7919)
+                    var random = SeededGenerator(seed: seed &+ UInt64(worker) &* 7919)
                     while ContinuousClock.now < end || figures.withLock({ $0.total < requests || $0.kills == 0 }) {
                         try await act(places, &random, figures)
                     }
@@ -85,7 +86,7 @@ struct Soak: Sendable {
 
     private func act(
         _ places: [SoakPlace],
-        _ random: inout SoakGenerator,
+        _ random: inout SeededGenerator,
         _ figures: SoakRecord
     ) async throws {
         guard let from = places.randomElement(using: &random), let host = from.host else { return await Task.yield() }
@@ -113,7 +114,7 @@ struct Soak: Sendable {
     private func act(
         _ host: BasicHost,
         _ outsider: any SoakOutsider,
-        _ random: inout SoakGenerator,
+        _ random: inout SeededGenerator,
         _ figures: SoakRecord
     ) async throws {
         if Int.random(in: 0..<50, using: &random) == 0 {
@@ -129,7 +130,7 @@ struct Soak: Sendable {
         _ host: BasicHost,
         _ peer: PeerID,
         _ address: Multiaddr,
-        _ random: inout SoakGenerator,
+        _ random: inout SeededGenerator,
         _ figures: SoakRecord
     ) async {
         switch Int.random(in: 0..<940, using: &random) {
