@@ -58,7 +58,10 @@ final class FileLock: Sendable {
             defer { descriptor = nil }
             return descriptor
         }
-        if let open { _ = close(open) }
+        guard let open else { return }
+        // Closing is not enough while a child that was forked has not come to `exec` yet: it has the descriptor too.
+        _ = flock(open, LOCK_UN)
+        _ = close(open)
     }
 
     deinit { release() }

@@ -74,6 +74,36 @@ import Testing
     }
 
     @Test(arguments: TestNetwork.allCases)
+    func ofManyDialsAtOnceTheFirstIsKeptAndOfLaterOnesTheLatest(_ kind: TestNetwork) async throws {
+        let clock = ManualClock()
+        var configuration = NegotiationTests.quiet
+        configuration.clock = clock
+        try await kind.openHost(configuration) { network, host in
+            let peer = try network.transport()
+            let limit = configuration.connections.limitPerPeer
+            func dial() async throws -> any MuxedConnection { try await peer.dial(host.address) }
+            func supplanted(_ connection: any MuxedConnection) async {
+                let reason = await connection.waitUntilClosed()
+                #expect(reason.code == ConnectionErrorCode.supplanted.rawValue && reason.byPeer)
+            }
+            // As many addresses as a host dials at once: its first answer is the one that it keeps.
+            var ends: [any MuxedConnection] = []
+            for index in 0..<configuration.connections.dialsPerPeer {
+                ends.append(try await dial())
+                while host.connections().last?.id != UInt64(index + 1) { await Task.yield() }
+                if index >= limit { await supplanted(ends[index - 1]) }
+            }
+            #expect(ends.prefix(limit - 1).allSatisfy { !$0.isClosed } && ends.last?.isClosed == false)
+            #expect(host.connections().count == limit)
+            // Later the peer has forgotten the first one.
+            clock.advance(by: configuration.connections.dialTimeout)
+            let late = try await dial()
+            await supplanted(ends[0])
+            #expect(!late.isClosed && host.connections().count == limit)
+        }
+    }
+
+    @Test(arguments: TestNetwork.allCases)
     func aClosedConnectionGivesItsPlaceBackThoughItsHandlersRunOn(_ kind: TestNetwork) async throws {
         var configuration = NegotiationTests.quiet
         configuration.connections.limit = 1

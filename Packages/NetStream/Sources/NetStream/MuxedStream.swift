@@ -38,6 +38,8 @@ extension ClassifiedStreamError {
 /// Safe to use from many tasks. At most one read and one write make sense at a time; implementations serialise the
 /// rest. A cancelled wait throws an error of kind ``StreamFailureKind/cancelled`` and leaves the stream as it was: no
 /// byte is lost or sent twice.
+///
+/// A stream that nobody holds any more breaks off what is still open, with code 0, so that the peer does not wait for it.
 public protocol MuxedStream: AnyObject, Sendable {
     /// The stream's number, unique within its connection.
     var id: UInt64 { get }

@@ -97,13 +97,10 @@ final class MemoryLink: Sendable {
         let forward = MemoryPipe(capacity: configuration.windowSize, onDone: onDone)
         let backward = MemoryPipe(capacity: configuration.windowSize, onDone: onDone)
         let remote = MemoryStream(id: id, direction: .inbound, input: forward, output: backward, announce: {})
-        let isAnnounced = Mutex(false)
+        // Not held on this side any longer once it is the peer's: the peer may let go of it.
+        let unannounced = Mutex<MemoryStream?>(remote)
         let local = MemoryStream(id: id, direction: .outbound, input: backward, output: forward) { [weak self] in
-            let isFirst = isAnnounced.withLock { isAnnounced in
-                defer { isAnnounced = true }
-                return !isAnnounced
-            }
-            if isFirst { self?.announce(remote, to: 1 - side) }
+            if let remote = unannounced.withLock({ $0.take() }) { self?.announce(remote, to: 1 - side) }
         }
         let error = state.withLock { state in
             state.pipes[id] = [forward, backward]
@@ -183,6 +180,9 @@ final class MemoryLink: Sendable {
                     effects.resume(waiter, with: .success(closeReason))
                 }
                 state.sides[index].closeWaiters = []
+                // Nobody took them: they are let go of outside the lock, for they tell their pipes so.
+                let untaken = state.sides[index].inbound
+                effects.add { withExtendedLifetime(untaken) {} }
                 state.sides[index].inbound = []
             }
             for (id, pipes) in state.pipes where pipes.count == 2 {

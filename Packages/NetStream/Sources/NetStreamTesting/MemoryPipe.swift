@@ -90,6 +90,14 @@ final class MemoryPipe: Sendable {
         }
     }
 
+    /// RESET_STREAM with code 0, unless the end was sent: then what is on its way arrives.
+    func abandon() {
+        change { state, _ in
+            guard !state.isFinished, !state.isDone else { return }
+            state.resetCode = 0
+        }
+    }
+
     // MARK: Receiver
 
     func read(upTo maxLength: Int) async throws -> [UInt8]? {

@@ -26,6 +26,13 @@ public final class MemoryStream: MuxedStream {
         self.announce = announce
     }
 
+    /// Whoever let go of it does not read any more, nor end what it was writing: the peer must not wait for that. What was
+    /// ended before is left to be delivered.
+    deinit {
+        output.abandon()
+        input.stop(code: 0, byReset: false)
+    }
+
     /// Waits for bytes; `nil` at the end of the stream.
     public func read(upTo maxLength: Int) async throws -> [UInt8]? {
         guard maxLength > 0 else { throw MemoryError(.other, "maxLength must be at least 1") }

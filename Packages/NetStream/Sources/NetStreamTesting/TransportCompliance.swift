@@ -20,6 +20,8 @@ public enum TransportCompliance: String, Sendable, CaseIterable {
     case stopReading
     /// A reset's code is seen by the peer, and that the peer did it.
     case resetCode
+    /// A stream that nobody holds any more is broken off, so that the peer does not wait; what was ended before arrives.
+    case letGo
     /// Data that arrived is read before the end of the stream, which is then seen again and again.
     case endAfterData
     /// A writer suspends when nobody reads, and goes on when somebody does. Cancelling it loses and doubles nothing.
@@ -48,6 +50,7 @@ public enum TransportCompliance: String, Sendable, CaseIterable {
         case .halfClose: try await fixture.withPair(rawValue, checkHalfClose)
         case .stopReading: try await fixture.withPair(rawValue, checkStopReading)
         case .resetCode: try await fixture.withPair(rawValue, checkResetCode)
+        case .letGo: try await fixture.withPair(rawValue, checkLetGo)
         case .endAfterData: try await fixture.withPair(rawValue, checkEndAfterData)
         case .backPressure:
             try await fixture.withPair(rawValue) { try await checkBackPressure($0, fixture: fixture) }
@@ -146,6 +149,33 @@ public enum TransportCompliance: String, Sendable, CaseIterable {
         let write = await failureKind { try await client.write([1]) }
         try expect(write != nil, "a write after an own reset succeeds")
         client.reset(code: .none)
+    }
+
+    private func checkLetGo(_ pair: ConnectedPair) async throws {
+        /// Opens a stream and lets go of one end of it. Returns the other one.
+        func leftAlone(by isLeaving: Direction, _ body: (any MuxedStream) async throws -> Void) async throws
+            -> any MuxedStream
+        {
+            let (client, server) = try await pair.openStream()
+            let (leaving, staying) = isLeaving == .outbound ? (client, server) : (server, client)
+            try await body(leaving)
+            return staying
+        }
+        for direction in [Direction.outbound, .inbound] {
+            let broken = try await leftAlone(by: direction) { try await $0.write([1]) }
+            let kind = await failureKind { _ = try await broken.readAll() }
+            let expected = StreamFailureKind.reset(code: StreamErrorCode.none.rawValue, byPeer: true)
+            try expect(
+                kind == expected,
+                "the peer of a stream let go of sees \(String(describing: kind)), not \(expected)"
+            )
+            let ended = try await leftAlone(by: direction) {
+                try await $0.write([1, 2, 3])
+                try await $0.closeWrite()
+            }
+            let bytes = try await ended.readAll()
+            try expect(bytes == [1, 2, 3], "\(bytes) arrived before the end of a stream let go of, not [1, 2, 3]")
+        }
     }
 
     private func checkEndAfterData(_ pair: ConnectedPair) async throws {

@@ -61,7 +61,8 @@ private final class Held: Sendable {
     }
 
     @Test func cancellingTheCallerCancelsTheOperation() async throws {
-        let (near, _) = try await MemoryPair().openStream()
+        let (near, far) = try await MemoryPair().openStream()
+        defer { withExtendedLifetime(far) {} }
         let task = Task { await code { _ = try await withDeadline(.seconds(60)) { try await near.read() } } }
         await Task.yield()
         task.cancel()
@@ -116,7 +117,8 @@ private final class Held: Sendable {
 
     @Test(arguments: [true, false]) func whatIsTooSlowIsBrokenOff(onManualClock: Bool) async throws {
         let clock = ManualClock()
-        let (near, _) = try await MemoryPair().openStream()
+        let (near, far) = try await MemoryPair().openStream()
+        defer { withExtendedLifetime(far) {} }
         async let result = code {
             let clock: any Clock<Duration> = onManualClock ? clock : ContinuousClock()
             _ = try await withDeadline(.milliseconds(20), clock: clock, breakingOff: { near.reset() }) {

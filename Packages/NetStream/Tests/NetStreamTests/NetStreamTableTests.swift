@@ -86,7 +86,8 @@ import Testing
     }
 
     @Test func aStreamIsEstablishedOnce() async throws {
-        let (near, _) = try await MemoryPair().openStream()
+        let (near, far) = try await MemoryPair().openStream()
+        defer { withExtendedLifetime(far) {} }
         #expect(await code { try near.establish() } == .alreadyEstablished)
     }
 
@@ -147,7 +148,8 @@ import Testing
 
     @Test func aResetUnderAWaitingReadEndsIt() async throws {
         let pair = try await MemoryPair()
-        let (near, _) = try await pair.openStream()
+        let (near, far) = try await pair.openStream()
+        defer { withExtendedLifetime(far) {} }
         async let waiting = code { _ = try await near.readExactly(5) }
         near.reset()
         #expect(await waiting == .reset)
@@ -155,7 +157,8 @@ import Testing
 
     @Test func protocolAndAddressesAreKnown() async throws {
         let pair = try await MemoryPair()
-        let (near, _) = try await pair.openStream()
+        let (near, far) = try await pair.openStream()
+        defer { withExtendedLifetime(far) {} }
         #expect(near.protocolID == nil)
         near.protocolID = "/echo/1.0.0"
         #expect(near.protocolID == "/echo/1.0.0")

@@ -170,7 +170,8 @@ import Testing
     }
 
     @Test func foolishArgumentsAreRefused() async throws {
-        let (near, _) = try await MemoryPair().openStream()
+        let (near, far) = try await MemoryPair().openStream()
+        defer { withExtendedLifetime(far) {} }
         #expect(await code { _ = try await near.read(upTo: 0) } == .invalidArgument)
         #expect(await code { _ = try await near.readExactly(-1) } == .invalidArgument)
     }

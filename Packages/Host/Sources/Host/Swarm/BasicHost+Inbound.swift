@@ -148,8 +148,13 @@ extension BasicHost {
         func oldest(_ direction: Direction) -> HostConnection? {
             same.filter { $0.info.direction == direction }.min { $0.info.id < $1.info.id }
         }
-        // A peer that was restarted does not know its former connections any more.
-        if muxed.direction == .inbound, let oldest = oldest(.inbound) { return oldest }
+        if muxed.direction == .inbound, let oldest = oldest(.inbound) {
+            // A peer that was restarted does not know its former connections any more.
+            guard oldest.opened.elapsed() < configuration.connections.dialTimeout else { return oldest }
+            // But one that dials several addresses at once keeps the first that answers, and all may get here: the later ones
+            // are those that it closes as soon as it has heard of the first.
+            return same.filter { $0.info.direction == .inbound }.max { $0.info.id < $1.info.id }
+        }
         // Two that dial each other at once have to keep the same connection, or they are left with none: that of the one
         // with the lesser ID.
         let isLesser = peerID.bytes.lexicographicallyPrecedes(muxed.remotePeer.bytes)
