@@ -42,6 +42,11 @@ typedef ngtcp2_connection_close_error lp2p_ccerr;
 #  define lp2p_shutdown_write(conn, id, code) ngtcp2_conn_shutdown_stream_write(conn, id, code)
 #  define lp2p_shutdown_read(conn, id, code) ngtcp2_conn_shutdown_stream_read(conn, id, code)
 #  define NGTCP2_VERSION_NEGOTIATION_ERROR NGTCP2_VERSION_NEGOTIATION_ERROR_DRAFT
+#  define lp2p_set_remote_parameters ngtcp2_conn_decode_remote_transport_params
+#  define lp2p_decode_server_parameters(parameters, data, length) \
+    ngtcp2_decode_transport_params(parameters, NGTCP2_TRANSPORT_PARAMS_TYPE_ENCRYPTED_EXTENSIONS, data, length)
+#  define lp2p_preferred_present preferred_address_present
+#  define lp2p_preferred preferred_address
 #else
 typedef ngtcp2_encryption_level lp2p_level;
 #  define LP2P_LEVEL_0RTT NGTCP2_ENCRYPTION_LEVEL_0RTT
@@ -57,6 +62,10 @@ typedef ngtcp2_ccerr lp2p_ccerr;
 #  define LP2P_CCERR_IDLE NGTCP2_CCERR_TYPE_IDLE_CLOSE
 #  define lp2p_shutdown_write(conn, id, code) ngtcp2_conn_shutdown_stream_write(conn, 0, id, code)
 #  define lp2p_shutdown_read(conn, id, code) ngtcp2_conn_shutdown_stream_read(conn, 0, id, code)
+#  define lp2p_set_remote_parameters ngtcp2_conn_decode_and_set_remote_transport_params
+#  define lp2p_decode_server_parameters ngtcp2_transport_params_decode
+#  define lp2p_preferred_present preferred_addr_present
+#  define lp2p_preferred preferred_addr
 #endif
 
 #endif

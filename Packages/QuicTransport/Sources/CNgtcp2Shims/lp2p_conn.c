@@ -133,6 +133,8 @@ static lp2p_conn *make(const lp2p_config *config, const lp2p_cid *dcid, const lp
   self->events = *events;
   self->owner = owner;
   self->is_server = (uint8_t)is_server;
+  self->logs = config->qlog;
+  self->protects_packets = config->protection == LP2P_PROTECTION_IPSEC_MB && lp2p_ipsec_mb_obstacle() == NULL;
   self->tickets_left = config->takes_tickets && !is_server ? LP2P_MAX_TICKETS : 0;
   self->last_now = config->now;
   self->last_packet_number = -1;
@@ -167,19 +169,12 @@ static lp2p_conn *make(const lp2p_config *config, const lp2p_cid *dcid, const lp
     free(self);
     return NULL;
   }
-  int configured = is_server ? ngtcp2_crypto_gnutls_configure_server_session(self->session)
-                             : ngtcp2_crypto_gnutls_configure_client_session(self->session);
-  if (configured != 0) {
+  self->reference.get_conn = connection_of;
+  if (lp2p_tls_attach(self) != 0) {
     *status = LP2P_INTERNAL;
     lp2p_conn_delete(self);
     return NULL;
   }
-  if (config->protection == LP2P_PROTECTION_IPSEC_MB && lp2p_ipsec_mb_obstacle() == NULL) {
-    lp2p_protection_attach(self->session);
-  }
-  self->reference.get_conn = connection_of;
-  self->reference.user_data = self;
-  gnutls_session_set_ptr(self->session, &self->reference);
   ngtcp2_conn_set_tls_native_handle(self->conn, self->session);
   lp2p_conn_set_keep_alive(self, config->keep_alive);
   *status = LP2P_OK;

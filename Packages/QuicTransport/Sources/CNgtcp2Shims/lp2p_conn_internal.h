@@ -27,6 +27,10 @@ struct lp2p_conn {
   /// The alert GnuTLS has no chance to send (guard (c)). 0: none.
   uint8_t forced_alert;
   uint8_t is_server;
+  /// Whether the library writes a qlog.
+  uint8_t logs;
+  /// Whether the packets are protected by us where the cipher suite allows it.
+  uint8_t protects_packets;
   /// What the keys of 1-RTT packets are, once they are ours and not the helper library's; a length of 0 before.
   lp2p_suite suite;
   /// Whether the owner was asked about early data, and wants none of it because the sender did not pass.
@@ -81,6 +85,9 @@ void lp2p_on_stop_sending(void *context, uint64_t stream, uint64_t code);
 
 /// The congestion window, for the frame guard.
 uint64_t lp2p_congestion_window(void *context);
+
+/// Joins the connection with its TLS session. Nonzero fails.
+int lp2p_tls_attach(lp2p_conn *conn);
 
 /// Reads one datagram. An empty one is dropped.
 lp2p_status lp2p_conn_read(lp2p_conn *conn, const void *local, uint32_t local_length, const void *remote,

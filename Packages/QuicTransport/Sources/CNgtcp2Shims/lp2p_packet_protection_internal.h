@@ -10,9 +10,10 @@
 
 struct lp2p_conn;
 
-/// Takes over from the helper library what is done with the secrets of the TLS session. After that library has configured
-/// the session. The helper still does it for every level but 1-RTT, and for ChaCha20.
-void lp2p_protection_attach(gnutls_session_t session);
+/// What is done with the secrets of the TLS session: the library makes the keys of every level but 1-RTT and those of ChaCha20,
+/// and all of them where `protects_packets` is not set.
+int lp2p_on_secrets(gnutls_session_t session, gnutls_record_encryption_level_t level, const void *rx_secret,
+                    const void *tx_secret, size_t length);
 
 int lp2p_protection_encrypt(uint8_t *destination, const ngtcp2_crypto_aead *aead, const ngtcp2_crypto_aead_ctx *context,
                             const uint8_t *plaintext, size_t length, const uint8_t *nonce, size_t nonce_length,

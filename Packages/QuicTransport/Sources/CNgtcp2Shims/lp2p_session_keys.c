@@ -73,8 +73,8 @@ static int install(lp2p_conn *self, const lp2p_suite *agreed, const uint8_t *sec
   return rv;
 }
 
-/* What the helper library does with all secrets. */
-static int leave_to_helper(lp2p_conn *self, gnutls_record_encryption_level_t level, const void *rx_secret,
+/* The library makes the keys, and GnuTLS protects the packets. */
+static int leave_to_library(lp2p_conn *self, gnutls_record_encryption_level_t level, const void *rx_secret,
                            const void *tx_secret, size_t length) {
   lp2p_level same = ngtcp2_crypto_gnutls_from_gnutls_record_encryption_level(level);
   if (rx_secret != NULL &&
@@ -88,14 +88,14 @@ static int leave_to_helper(lp2p_conn *self, gnutls_record_encryption_level_t lev
   return 0;
 }
 
-static int on_secrets(gnutls_session_t session, gnutls_record_encryption_level_t level, const void *rx_secret,
-                      const void *tx_secret, size_t length) {
+int lp2p_on_secrets(gnutls_session_t session, gnutls_record_encryption_level_t level, const void *rx_secret,
+                    const void *tx_secret, size_t length) {
   ngtcp2_crypto_conn_ref *reference = gnutls_session_get_ptr(session);
   lp2p_conn *self = reference->user_data;
   lp2p_suite agreed;
   /* The keys of the handshake, before these, told the library which algorithm it is. */
-  if (level != GNUTLS_ENCRYPTION_LEVEL_APPLICATION || suite_of(session, &agreed) != 0) {
-    return leave_to_helper(self, level, rx_secret, tx_secret, length);
+  if (!self->protects_packets || level != GNUTLS_ENCRYPTION_LEVEL_APPLICATION || suite_of(session, &agreed) != 0) {
+    return leave_to_library(self, level, rx_secret, tx_secret, length);
   }
   if (rx_secret != NULL && install(self, &agreed, rx_secret, length, ngtcp2_conn_install_rx_key) != 0) {
     return -1;
@@ -107,8 +107,6 @@ static int on_secrets(gnutls_session_t session, gnutls_record_encryption_level_t
   self->suite = agreed;
   return 0;
 }
-
-void lp2p_protection_attach(gnutls_session_t session) { gnutls_handshake_set_secret_function(session, on_secrets); }
 
 int lp2p_protection_update_key(ngtcp2_conn *conn, uint8_t *rx_secret, uint8_t *tx_secret,
                                ngtcp2_crypto_aead_ctx *rx_context, uint8_t *rx_iv, ngtcp2_crypto_aead_ctx *tx_context,

@@ -38,7 +38,7 @@ public struct QuicConfiguration: Sendable, Hashable {
     /// packets in ten has five attempts in half a minute, and now and then all of them fail; this has seven.
     public var initialRoundTrip: Duration = .milliseconds(100)
 
-    /// The QUIC versions to speak, the preferred one first. At least one; the ones the installed library does not
+    /// The QUIC versions to speak, the preferred one first. Version 1 has to be one of them; the ones the installed library does not
     /// have are refused when the transport is made.
     public var versions: [QuicVersion] = [.v1]
 
@@ -51,6 +51,9 @@ public struct QuicConfiguration: Sendable, Hashable {
     /// The directory for qlog files, one for each connection, for tools such as qvis; `nil`, the default, writes none. It
     /// is made if it is missing; where that fails, the log says so and there are no files. Writing never delays a connection;
     /// a full disk ends the logs only. See ``qlogDirectoryFromEnvironment``.
+    ///
+    /// ngtcp2 before 1.22.1 has little room for a server's transport parameters in its log (CVE-2026-40170). Where they do not
+    /// fit, the server's `preferred_address` is left out of the log and otherwise as well: nothing here uses it.
     public var qlogDirectory: String?
 
     /// The largest DATAGRAM frame (RFC 9221) taken from peers, its header included; 0, the default, takes none, and peers

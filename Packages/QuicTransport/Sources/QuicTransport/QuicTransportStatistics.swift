@@ -28,7 +28,8 @@ public struct QuicTransportStatistics: Sendable, Hashable {
     public var statelessResets: UInt64 = 0
     /// Stateless resets received for a connection there was.
     public var statelessResetsReceived: UInt64 = 0
-    /// Packets that were routed by their address, because they bore no connection ID of ours: stateless resets.
+    /// Packets that were routed by their address, because they bore no connection ID of ours. Only stateless resets are,
+    /// so this is ``statelessResetsReceived`` by another name.
     public var fallbackRoutings: UInt64 = 0
     /// Datagrams that the kernel gave to the socket of another event loop than their connection's, and that were handed
     /// to that loop: after a peer has moved, or on connections dialed from a listener's port. Only with several

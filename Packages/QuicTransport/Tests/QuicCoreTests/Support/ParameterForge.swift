@@ -40,9 +40,22 @@ struct ParameterList {
 /// Changes what connections say in their transport parameters.
 enum LocalParameters {
     fileprivate static let changes = Mutex<[UInt: @Sendable ([UInt8]) -> [UInt8]]>([:])
+    fileprivate static let changesOfThreads = Mutex<[UInt: @Sendable ([UInt8]) -> [UInt8]]>([:])
+
+    /// The same for every connection that `body` makes, on this thread: those whose parameters are wanted as they are made.
+    static func changing(_ change: @escaping @Sendable ([UInt8]) -> [UInt8], during body: () throws -> Void) rethrows {
+        let thread = UInt(pthread_self())
+        changesOfThreads.withLock { $0[thread] = change }
+        defer { changesOfThreads.withLock { $0[thread] = nil } }
+        try body()
+    }
+
+    fileprivate static func change(of connection: UInt) -> (@Sendable ([UInt8]) -> [UInt8])? {
+        changes.withLock { $0[connection] } ?? changesOfThreads.withLock { $0[UInt(pthread_self())] }
+    }
 
     /// Runs `body`, during which other transport parameters stand in the place of a connection's own; no bytes are no such
-    /// extension. They may have 256 bytes.
+    /// extension. They may have 512 bytes.
     static func changing(
         of core: ConnectionCore,
         _ change: @escaping @Sendable ([UInt8]) -> [UInt8],
@@ -59,7 +72,7 @@ enum LocalParameters {
 
 private typealias Encode = @convention(c) (OpaquePointer?, UnsafeMutablePointer<UInt8>?, Int) -> Int
 
-/// Stands before the library's function of this name, which the library's GnuTLS helper calls for the extension.
+/// Stands before the library's function of this name, which the C half calls for the extension.
 @_cdecl("ngtcp2_conn_encode_local_transport_params")
 public func encodeLocalTransportParameters(
     _ connection: OpaquePointer?,
@@ -71,8 +84,7 @@ public func encodeLocalTransportParameters(
     guard let symbol = dlsym(next, "ngtcp2_conn_encode_local_transport_params") else { return -1 }
     let count = unsafeBitCast(symbol, to: Encode.self)(connection, destination, capacity)
     let key = UInt(bitPattern: connection)
-    guard count > 0, let destination, let change = LocalParameters.changes.withLock({ $0[key] })
-    else { return count }
+    guard count > 0, let destination, let change = LocalParameters.change(of: key) else { return count }
     let changed = change(Array(UnsafeBufferPointer(start: destination, count: count)))
     precondition(changed.count <= capacity)
     for (index, byte) in changed.enumerated() { destination[index] = byte }
