@@ -21,14 +21,25 @@ final class QlogFile: Sendable {
 
     private static let pendingLimit = 4 << 20
 
+    /// Writes some of the bytes, as `write(2)` does.
+    typealias Write = @Sendable (Int32, UnsafeRawBufferPointer) -> Int
+
     private let path: String
+    private let writeSome: Write
     private let descriptor = Mutex<Int32>(-1)
     private let state = Mutex(State())
 
     /// - Parameters:
     ///   - directory: Where to put the file; see ``QlogDirectory``.
     ///   - original: The client's first destination connection ID, which both sides name their logs by.
-    init(directory: String, original: ConnectionID, isServer: Bool) {
+    ///   - writeSome: What writes to the file; for the tests.
+    init(
+        directory: String,
+        original: ConnectionID,
+        isServer: Bool,
+        writeSome: @escaping Write = { write($0, $1.baseAddress, $1.count) }
+    ) {
+        self.writeSome = writeSome
         path = "\(directory)/\(original)_\(isServer ? "server" : "client").sqlog"
     }
 
@@ -37,6 +48,9 @@ final class QlogFile: Sendable {
 
     /// The bytes that wait to be written.
     var pendingBytes: Int { state.withLock { $0.pending.count } }
+
+    /// Whether nothing waits and nobody writes.
+    var isIdle: Bool { state.withLock { !$0.isWriting && $0.pending.isEmpty } }
 
     /// The sink to hand to the protocol core.
     var sink: QlogSink {
@@ -72,14 +86,17 @@ final class QlogFile: Sendable {
                 if isOver { closeFile() }
                 return
             }
-            if !write(bytes) {
-                state.withLock { $0.isOver = true }
-                closeFile()
+            if !writeAll(bytes) {
+                state.withLock { state in
+                    state.isOver = true
+                    // What came meanwhile would stand behind a record that is cut short.
+                    state.pending = []
+                }
             }
         }
     }
 
-    private func write(_ bytes: [UInt8]) -> Bool {
+    private func writeAll(_ bytes: [UInt8]) -> Bool {
         descriptor.withLock { descriptor in
             if descriptor < 0 { descriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600) }
             guard descriptor >= 0 else { return false }
@@ -87,11 +104,7 @@ final class QlogFile: Sendable {
                 var offset = 0
                 while offset < bytes.count {
                     let rest = UnsafeRawBufferPointer(rebasing: bytes[offset...])
-                    #if canImport(Glibc)
-                    let count = Glibc.write(descriptor, rest.baseAddress, rest.count)
-                    #else
-                    let count = Musl.write(descriptor, rest.baseAddress, rest.count)
-                    #endif
+                    let count = writeSome(descriptor, rest)
                     if count < 0, errno == EINTR { continue }
                     guard count > 0 else { return false }
                     offset += count

@@ -67,6 +67,35 @@ import Musl
         #expect(file.pendingBytes == 0)
     }
 
+    @Test func nothingIsWrittenBehindARecordThatIsCutShort() async throws {
+        let directory = FileManager.default.temporaryDirectory.appendingPathComponent("qlog-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: directory) }
+        let id = try #require(ConnectionID([1, 2, 3, 4, 5, 6, 7, 11] as [UInt8]))
+        let isGoingOn = DispatchSemaphore(value: 0)
+        let calls = Shared(0)
+        // The disk is full in the middle of the first record, and has room again afterwards.
+        let file = QlogFile(directory: directory.path, original: id, isServer: false) { descriptor, bytes in
+            let call = calls.withLock { calls in
+                calls += 1
+                return calls
+            }
+            if call == 1 { isGoingOn.wait() }
+            return call == 2 ? -1 : write(descriptor, bytes.baseAddress, call == 1 ? 40 : bytes.count)
+        }
+        let sink = file.sink
+        [UInt8](repeating: 65, count: 100).withUnsafeBytes { sink($0, false) }
+        while calls.withLock({ $0 }) == 0 { await Task.yield() }
+        [UInt8](repeating: 66, count: 100).withUnsafeBytes { sink($0, false) }
+        #expect(file.pendingBytes == 100)
+        isGoingOn.signal()
+        while !file.isIdle { await Task.yield() }
+        #expect(file.isOver)
+        let written = try Data(contentsOf: directory.appendingPathComponent("\(id)_client.sqlog"))
+        #expect(written == Data(repeating: 65, count: 40))
+        #expect(calls.withLock { $0 } == 2)
+    }
+
     /// A connection whose server logs to `file`, which must not mind what the file does.
     private func transferring(
         loggingTo file: @escaping @Sendable () -> QlogFile,
