@@ -17,6 +17,7 @@ extension QuicConfiguration {
     private func validateGeneral() throws(QuicError) {
         try require(!versions.isEmpty, "versions", "must name at least one QUIC version")
         try require(!versions.contains(.negotiation), "versions", "must not contain 0, which is no version")
+        try require(versions.contains(.v1), "versions", "must contain version 1, which /quic-v1 addresses mean")
         try require(Set(versions).count == versions.count, "versions", "must not name a version twice")
         try require(!alpn.isEmpty, "alpn", "must name at least one application protocol, such as libp2p")
         try require(

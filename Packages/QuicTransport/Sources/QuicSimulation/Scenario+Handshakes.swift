@@ -93,7 +93,7 @@ extension Scenario {
             guard QuicVersion.v2.isInstalled else { return simulation.note("skipped", "one version is installed") }
             let server = try simulation.addNode("server")
             var settings = NodeSettings()
-            settings.configuration.versions = [.v2]
+            settings.configuration.versions = [.v2, .v1]
             let client = try simulation.addNode("client", settings)
             let connection = try simulation.dial(from: client, to: server)
             connection.allowed = [.versionNegotiation]

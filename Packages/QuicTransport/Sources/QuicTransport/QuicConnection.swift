@@ -111,14 +111,15 @@ public final class QuicConnection: MuxedConnection {
     }
 
     /// Moves the connection to another local address without interrupting its streams (RFC 9000 §9): to a socket of its own,
-    /// on a free port. Returns when the peer has answered on the new path; until then the old one is used.
+    /// on a free port. Returns when the peer has answered on the new path; until then the old one is used. A task that is
+    /// cancelled waits no longer; a move that has begun comes to its end without it, either way.
     ///
     /// - Parameter localAddress: Where to bind the socket, such as `/ip4/192.0.2.7/udp/0/quic-v1`; `nil` for the IP address
     ///   of the socket in use.
     /// - Throws: ``QuicError`` of code `state` on a connection that the peer dialed, where the policy or the peer forbids it,
     ///   where the installed library cannot (ngtcp2 0.12.1), or while another migration is on its way; `socket` or
-    ///   `invalidAddress` for an address of no use; `timeout` when nothing came back, after about three probe timeouts; or
-    ///   what ended the connection.
+    ///   `invalidAddress` for an address of no use; `timeout` when nothing came back, after about three probe timeouts;
+    ///   `cancelled`; or what ended the connection.
     public func migrate(to localAddress: Multiaddr? = nil) async throws(QuicError) {
         var target: NetworkAddress?
         if let localAddress {
@@ -132,8 +133,22 @@ public final class QuicConnection: MuxedConnection {
         }
         let driver = driver
         let address = target
-        let result: Result<Void, QuicError> = await withCheckedContinuation { continuation in
-            eventLoop.execute { driver.value.migrate(to: address) { continuation.resume(returning: $0) } }
+        let eventLoop = eventLoop
+        let id = makeWaiterID()
+        let isCancelled = Mutex(false)
+        let result: Result<Void, QuicError> = await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                eventLoop.execute {
+                    // A cancellation that came before this found nothing to cancel.
+                    if isCancelled.withLock({ $0 }) {
+                        return continuation.resume(returning: .failure(.migrationCancelled))
+                    }
+                    driver.value.migrate(to: address, id: id) { continuation.resume(returning: $0) }
+                }
+            }
+        } onCancel: {
+            isCancelled.withLock { $0 = true }
+            eventLoop.execute { driver.value.cancelMigration(id: id) }
         }
         try result.get()
     }

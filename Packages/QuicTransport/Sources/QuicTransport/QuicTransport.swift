@@ -326,8 +326,5 @@ extension QuicConfiguration {
                 "QUIC version \(version) \(obstacle); use version 1, which is /quic-v1"
             )
         }
-        guard versions.contains(.v1) else {
-            throw .invalidConfiguration(field: "versions", "must contain version 1, which /quic-v1 addresses mean")
-        }
     }
 }

@@ -31,7 +31,7 @@ import Testing
         var configuration = QuicConfiguration.defaults
         configuration.keepAliveInterval = nil
         configuration.packetProtection = protection
-        configuration.versions = [pairing.version]
+        configuration.versions = pairing.version == .v1 ? [.v1] : [pairing.version, .v1]
         try configuration.validate()
         var tls = TLSConfiguration.defaults
         tls.cipherSuites = [pairing.cipher]

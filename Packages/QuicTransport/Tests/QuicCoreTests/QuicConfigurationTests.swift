@@ -27,6 +27,7 @@ import Darwin
             ("versions", { $0.versions = [] }),
             ("versions", { $0.versions = [.v1, .negotiation] }),
             ("versions", { $0.versions = [.v1, .v1] }),
+            ("versions", { $0.versions = [.v2] }),
             ("alpn", { $0.alpn = [] }),
             ("alpn", { $0.alpn = [""] }),
             ("alpn", { $0.alpn = [String(repeating: "x", count: 256)] }),

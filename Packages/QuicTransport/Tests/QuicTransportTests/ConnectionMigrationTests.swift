@@ -118,6 +118,78 @@ import Testing
         }
     }
 
+    /// A connection over a relay that holds back what comes from a second port; a path is given up after 45 s.
+    private func withRelay(_ body: (QuicConnection, QuicConnection, HoldingRelay) async throws -> Void) async throws {
+        var configuration = QuicConfiguration.defaults
+        configuration.initialRoundTrip = .seconds(5)
+        let server = try QuicTransport(identity: .ed25519())
+        let client = try QuicTransport(identity: .ed25519(), configuration: configuration)
+        let listener = try await server.listenQuic(on: "/ip4/127.0.0.1/udp/0/quic-v1")
+        let relay = try await HoldingRelay(to: try #require(listener.addresses[0].quicEndpoint).port)
+        async let accepted = listener.acceptConnection()
+        let dialed = try await client.dialQuic(relay.address())
+        try await body(dialed, try await accepted, relay)
+        await client.close()
+        await server.close()
+        try await relay.close()
+    }
+
+    @Test(.enabled(if: libraryMigrates))
+    func aCancelledMoveIsNotWaitedForAndTheConnectionGoesOn() async throws {
+        try await withRelay { dialed, accepted, relay in
+            let before = dialed.localAddress
+            let move = Task { try await dialed.migrate() }
+            while relay.heldCount == 0 { await Task.yield() }
+            move.cancel()
+            let error = await #expect(throws: QuicError.self) { try await move.value }
+            #expect(error?.code == .cancelled)
+            #expect(dialed.localAddress == before)
+            let stream = try await dialed.openQuicStream()
+            try await stream.write([1])
+            let other = try await accepted.acceptQuicStream()
+            #expect(try await other.read() == [1])
+            // The library is still about it.
+            let second = await #expect(throws: QuicError.self) { try await dialed.migrate() }
+            #expect(second?.code == .state)
+        }
+    }
+
+    @Test(.enabled(if: libraryMigrates))
+    func aCancelledMoveThatThePeerAnswersHasItsSocket() async throws {
+        try await withRelay { dialed, accepted, relay in
+            let before = dialed.localAddress
+            let move = Task { try await dialed.migrate() }
+            while relay.heldCount == 0 { await Task.yield() }
+            move.cancel()
+            await #expect(throws: QuicError.self) { try await move.value }
+            relay.letThrough()
+            var changes = dialed.pathChanges.makeAsyncIterator()
+            #expect(try #require(await changes.next()).newLocal == dialed.localAddress)
+            #expect(dialed.localAddress != before)
+            let stream = try await dialed.openQuicStream()
+            try await stream.write([1])
+            let other = try await accepted.acceptQuicStream()
+            #expect(try await other.read() == [1])
+            // It is over: the next one begins.
+            try await dialed.migrate()
+        }
+    }
+
+    @Test(.enabled(if: libraryMigrates))
+    func aTaskThatIsCancelledAlreadyMovesNothing() async throws {
+        try await QuicPair.with { pair in
+            let before = pair.dialed.localAddress
+            let move = Task {
+                withUnsafeCurrentTask { $0?.cancel() }
+                try await pair.dialed.migrate()
+            }
+            let error = await #expect(throws: QuicError.self) { try await move.value }
+            #expect(error?.code == .cancelled)
+            #expect(pair.dialed.localAddress == before)
+            try await pair.dialed.migrate()
+        }
+    }
+
     @Test func theAcceptingSideCannotMove() async throws {
         try await QuicPair.with { pair in
             let error = await #expect(throws: QuicError.self) { try await pair.accepted.migrate() }

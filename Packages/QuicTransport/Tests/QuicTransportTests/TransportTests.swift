@@ -150,17 +150,38 @@ struct QuicPair: Sendable {
     }
 
     @Test func aCancelledDialEndsAtOnce() async throws {
+        let arrivals = Shared(0)
         let silent = try await DatagramBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+            .channelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    let handler = DatagramHandler { _ in arrivals.withLock { $0 += 1 } }
+                    try channel.pipeline.syncOperations.addHandler(handler)
+                }
+            }
             .bind(host: "127.0.0.1", port: 0).get()
         let port = try #require(silent.localAddress?.port)
-        let client = try QuicTransport(identity: .ed25519())
+        var configuration = QuicConfiguration.defaults
+        // The next Initials are due soon, and would be due often.
+        configuration.initialRoundTrip = .milliseconds(10)
+        let client = try QuicTransport(identity: .ed25519(), configuration: configuration)
+        let dial = Task { try await client.dialQuic(try .quic(host: "127.0.0.1", port: port)) }
+        while arrivals.withLock({ $0 }) == 0 { await Task.yield() }
         let clock = ContinuousClock()
         let start = clock.now
-        let dial = Task { try await client.dialQuic(try .quic(host: "127.0.0.1", port: port)) }
         dial.cancel()
         let error = await #expect(throws: QuicError.self) { try await dial.value }
         #expect(error?.code == .cancelled)
         #expect(clock.now - start < .seconds(5))
+        // Nothing is left of the attempt: no ID leads to it, and nobody sends for it.
+        let loop = MultiThreadedEventLoopGroup.singleton.next()
+        while case let now = await client.statistics(), now.connectionIDs + now.active + now.pending > 0 {
+            try await loop.scheduleTask(in: .milliseconds(10)) {}.futureResult.get()
+        }
+        let (sent, arrived) = (await client.statistics().packetsSent, arrivals.withLock { $0 })
+        #expect(arrived < 20)
+        // The next Initials would have been due within this time.
+        try await loop.scheduleTask(in: .milliseconds(500)) {}.futureResult.get()
+        #expect(await client.statistics().packetsSent == sent)
         await client.close()
         try await silent.close()
     }

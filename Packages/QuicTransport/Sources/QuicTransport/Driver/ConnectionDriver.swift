@@ -55,8 +55,17 @@ final class ConnectionDriver {
 
     // MARK: moving
 
-    /// A migration on its way: the address of the socket it goes to, once that is open.
-    var pendingMigration: (local: NetworkAddress?, complete: @Sendable (Result<Void, QuicError>) -> Void)?
+    struct Migration {
+        /// The waiter's number.
+        let id: UInt64
+        /// The address of the socket it goes to, once that is open.
+        var local: NetworkAddress?
+        /// `nil` once nobody waits any more.
+        var complete: (@Sendable (Result<Void, QuicError>) -> Void)?
+    }
+
+    /// A migration on its way.
+    var pendingMigration: Migration?
     /// The address of the further socket that the connection has moved to.
     var migratedLocal: NetworkAddress?
 
