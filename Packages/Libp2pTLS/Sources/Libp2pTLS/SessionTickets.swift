@@ -47,6 +47,10 @@ final class SessionTickets: Sendable {
     /// every ticket of its time.
     static let keyLifetime: Int64 = 6 * 3600
 
+    /// How far the clock may be behind a key's beginning, in seconds: a handshake that looked at it a moment earlier, or a clock
+    /// that was set back a little, is no reason to retire the key that all others use.
+    static let clockSlack: Int64 = 60
+
     private let earlyData: Bool
     private let state = Mutex(State())
 
@@ -61,7 +65,9 @@ final class SessionTickets: Sendable {
     /// - Parameter now: The time in seconds since 1970.
     func key(at now: Int64) throws(TLSError) -> TicketKey {
         func current(_ state: State) -> TicketKey? {
-            guard let key = state.key, now >= key.made, now - key.made < Self.keyLifetime else { return nil }
+            guard let key = state.key, now >= key.made - Self.clockSlack,
+                now - key.made < Self.keyLifetime
+            else { return nil }
             return key
         }
         if let key = state.withLock({ current($0) }) { return key }
