@@ -81,6 +81,9 @@ example_binary() {
     printf '%s/%s\n' "$bin" "$name"
 }
 
+# What run_each_target keeps to; all of them if there is none.
+chosen_targets=()
+
 # The names of the umbrella's test targets, one a line.
 test_targets() {
     swift package --package-path "$repo_root" dump-package | python3 -c '
@@ -89,13 +92,21 @@ print("\n".join(target["name"] for target in json.load(sys.stdin)["targets"] if 
 }
 
 # run_each_target OPTION…: runs the umbrella's tests, which are built, with these options of `swift test`, and leaves the
-# names of the targets that failed in failed_targets. One process for each target, and one for the loads: tests with
-# deadlines have to share the machine with their own kind only.
+# names of the targets that failed in failed_targets. Only those of chosen_targets, if it names some. One process for each
+# target, and one for the loads: tests with deadlines have to share the machine with their own kind only.
 run_each_target() {
     local target targets
     failed_targets=()
     mapfile -t targets < <(test_targets)
     [ "${#targets[@]}" -gt 0 ] || die "the umbrella has no test targets"
+    if [ "${#chosen_targets[@]}" -gt 0 ]; then
+        for target in "${chosen_targets[@]}"; do
+            contains_line "$target" "$(printf '%s\n' "${targets[@]}")" ||
+                usage_error "no test target '$target'; there are: ${targets[*]}"
+            swift test --skip-build "$@" --filter "^$target\\." || failed_targets+=("$target")
+        done
+        return
+    fi
     for target in "${targets[@]}"; do
         swift test --skip-build "$@" --filter "^$target\\." --skip LoadTests || failed_targets+=("$target")
     done
