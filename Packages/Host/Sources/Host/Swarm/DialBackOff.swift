@@ -1,14 +1,28 @@
 import Multiaddr
 
-/// Which addresses failed not long ago. A part of locked state; bounded.
+/// Which addresses failed not long ago. A part of locked state; bounded, and nothing is searched for: the calls take the
+/// same time on average, however many addresses there are.
 struct DialBackOff: Sendable {
     private struct Failure: Sendable {
         var count: Int
         var since: ClockMoment
+        /// Which failure it was, of all that there were.
+        var number: UInt64
     }
 
-    private static let limit = 4096
+    static let limit = 4096
     private var failures: [Multiaddr: Failure] = [:]
+    /// The addresses in the order of their failures. One that failed again or succeeded leaves a word behind that does not
+    /// hold any more; there are never more of these than of the others at their limit.
+    private var order: [(address: Multiaddr, number: UInt64)] = []
+    private var first = 0
+    private var number: UInt64 = 0
+
+    /// How many addresses failed.
+    var count: Int { failures.count }
+
+    /// How many words there are about their order, those that do not hold any more included.
+    var words: Int { order.count }
 
     /// Whether an address is to be left alone for now.
     func isResting(_ address: Multiaddr, base: Duration, longest: Duration) -> Bool {
@@ -22,25 +36,41 @@ struct DialBackOff: Sendable {
         return min(base + .seconds(steps * steps), longest)
     }
 
-    /// The addresses that are left alone, sorted.
+    /// The addresses that are left alone, sorted. Takes its time: call it on a copy, outside the lock.
     func resting(base: Duration, longest: Duration) -> [HostSnapshot.BackOff] {
-        failures.compactMap { address, failure in
+        failures.compactMap { address, failure -> (text: String, entry: HostSnapshot.BackOff)? in
             let rest = Self.pause(after: failure.count, base: base, longest: longest) - failure.since.elapsed()
             guard rest > .zero else { return nil }
-            return HostSnapshot.BackOff(address: address, failures: failure.count, rest: rest / .seconds(1))
+            let entry = HostSnapshot.BackOff(address: address, failures: failure.count, rest: rest / .seconds(1))
+            return (address.description, entry)
         }
-        .sorted { $0.address.description < $1.address.description }
+        .sorted { $0.text < $1.text }
+        .map(\.entry)
     }
 
     mutating func failed(_ address: Multiaddr, at moment: ClockMoment) {
-        if failures[address] == nil, failures.count >= Self.limit {
-            let oldest = failures.max { $0.value.since.elapsed() < $1.value.since.elapsed() }?.key
-            if let oldest { failures[oldest] = nil }
-        }
-        failures[address] = Failure(count: (failures[address]?.count ?? 0) + 1, since: moment)
+        number += 1
+        let count = failures[address]?.count ?? 0
+        failures[address] = Failure(count: count + 1, since: moment, number: number)
+        order.append((address, number))
+        while failures.count > Self.limit, first < order.count { dropOldest() }
+        if order.count > 2 * Self.limit { tidyUp() }
     }
 
     mutating func succeeded(_ address: Multiaddr) {
         failures[address] = nil
+    }
+
+    /// Forgets the address that failed longest ago, or a word that does not hold any more.
+    private mutating func dropOldest() {
+        let oldest = order[first]
+        first += 1
+        if failures[oldest.address]?.number == oldest.number { failures[oldest.address] = nil }
+    }
+
+    /// Lets go of the words that do not hold any more. They are half of all at least, so that each failure pays for two.
+    private mutating func tidyUp() {
+        order = order[first...].filter { failures[$0.address]?.number == $0.number }
+        first = 0
     }
 }

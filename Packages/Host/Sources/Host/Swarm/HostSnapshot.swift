@@ -99,10 +99,9 @@ extension BasicHost {
     /// What the host is doing now.
     public func snapshot() -> HostSnapshot {
         let settings = configuration.connections
-        let (phase, connections, dials, backOffs, blackHoles, values, protections) = state.withLock { state in
+        let (phase, connections, dials, backOff, blackHoles, values, protections) = state.withLock { state in
             (
-                "\(state.phase)", state.connections, state.dials.count,
-                state.backOff.resting(base: settings.dialBackOff, longest: settings.longestDialBackOff),
+                "\(state.phase)", state.connections, state.dials.count, state.backOff,
                 state.blackHoles.states, state.connections.mapValues { state.value(of: $0.first?.peer ?? peerID) },
                 Set(state.protections.keys)
             )
@@ -131,7 +130,7 @@ extension BasicHost {
             knownPeers: peerStore.count,
             dials: dials,
             usage: usage.sorted { ($0.0, $0.1.scope) < ($1.0, $1.1.scope) }.map(\.1),
-            backOffs: backOffs,
+            backOffs: backOff.resting(base: settings.dialBackOff, longest: settings.longestDialBackOff),
             blackHoles: Dictionary(uniqueKeysWithValues: blackHoles.map { ($0.key.description, $0.value) })
         )
     }
