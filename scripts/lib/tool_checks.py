@@ -5,13 +5,16 @@ import contextlib
 import json
 import os
 import pathlib
+import pty
 import re
+import select
 import signal
 import stat
+import subprocess
 import tempfile
 
 import processes
-from processes import ANY, binary, ends, fails, require, started, succeeds, wait_for_line
+from processes import ANY, PATIENCE, binary, ends, fails, require, started, succeeds, wait_for_line
 
 LIBP2P, ECHO = binary("libp2p"), binary("echo")
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -91,6 +94,92 @@ def check_perf_prints_a_line_a_second_also_when_nothing_moves():
                         f"said {told}")
         finally:
             server.send_signal(signal.SIGCONT)
+
+
+def growing(attempt):
+    """What a transfer gives that takes long enough on this machine: its size grows until there is something."""
+    size = 32 << 20
+    while (result := attempt(size)) is None:
+        require(size < 64 << 30, "no transfer takes long enough")
+        size *= 2
+    return result
+
+
+def lines_around_a_stall(server, port, direction, size):
+    """The lines of a transfer that the server interrupts until a line says that nothing moved; `None` when there are no
+    two lines with bytes."""
+    counted = f"{direction}Bytes"
+    with started(binary("perf"), "--server-address", f"127.0.0.1:{port}", f"--{direction}-bytes", str(size)) as client:
+        told = [json.loads(wait_for_line(client))]
+        server.send_signal(signal.SIGSTOP)
+        try:
+            while told[-1]["type"] == "intermediary" and told[-1][counted] > 0:
+                require(len(told) < 10, f"the server stands still, but the client says {told}")
+                told.append(json.loads(wait_for_line(client)))
+        finally:
+            server.send_signal(signal.SIGCONT)
+        while told[-1]["type"] == "intermediary":
+            told.append(json.loads(wait_for_line(client)))
+        ends(client, within=PATIENCE)
+    return told if sum(each[counted] > 0 for each in told[:-1]) >= 2 else None
+
+
+def check_perf_prints_what_moved_since_the_last_line():
+    with started(binary("perf"), "--run-server", "--server-address", "127.0.0.1:0") as server:
+        port = re.search(r"/udp/(\d+)/", wait_for_line(server)).group(1)
+        for direction, other in (("download", "upload"), ("upload", "download")):
+            *told, last = growing(lambda size: lines_around_a_stall(server, port, direction, size))
+            moved = [each[f"{direction}Bytes"] for each in told]
+            require(0 in moved and sum(moved) <= last[f"{direction}Bytes"], f"{moved} do not make {last}")
+            require(sum(each["timeSeconds"] for each in told) <= last["timeSeconds"], f"{told} take longer than {last}")
+            require(not any(each[f"{other}Bytes"] for each in (*told, last)), f"something else moved: {told}, {last}")
+
+
+def drawn(port, size):
+    """What a transfer draws on a terminal."""
+    terminal, other_end = pty.openpty()
+    client = subprocess.Popen(
+        (binary("perf"), "--server-address", f"127.0.0.1:{port}", "--download-bytes", str(size)),
+        stdout=subprocess.DEVNULL, stderr=other_end,
+    )
+    try:
+        os.close(other_end)
+        text = b""
+        while select.select([terminal], [], [], PATIENCE)[0]:
+            try:
+                block = os.read(terminal, 1 << 16)
+            except OSError:
+                # So it ends when nobody has the other end any more.
+                break
+            if not block:
+                break
+            text += block
+        require(client.wait(PATIENCE) == 0, f"ended with {client.returncode}, said {text!r:.300}")
+        return text.decode()
+    finally:
+        client.kill()
+        client.wait()
+        os.close(terminal)
+
+
+def check_perf_draws_a_bar_on_a_terminal():
+    def bars(size):
+        pattern = r"\r\x1b\[K\[(#*)(-*)\] (\d+) %  [\d.]+ of [\d.]+ MiB  [\d.]+ MiB/s(\r\n)?"
+        text = drawn(port, size)
+        found = list(re.finditer(pattern, text))
+        require("".join(each.group() for each in found) == text, f"drew {text!r:.500}")
+        return found if len(found) >= 3 else None
+
+    with perf_server() as address:
+        port = re.search(r"/udp/(\d+)/", address).group(1)
+        found = growing(bars)
+        shares = [int(each.group(3)) for each in found]
+        require(shares == sorted(shares) and shares[0] < 100 and shares[-1] == 100, f"drew {shares}")
+        # The share is rounded down to a hundredth, the bar to a thirtieth.
+        require(all(0 <= len(each.group(1)) - int(each.group(3)) * 30 // 100 <= 1 for each in found), f"drew {found}")
+        require(all(len(each.group(1) + each.group(2)) == 30 for each in found), f"drew {found}")
+        # Each is drawn over the last one, and the line ends with the transfer.
+        require([bool(each.group(4)) for each in found] == [False] * (len(found) - 1) + [True], f"drew {found}")
 
 
 def check_tool_makes_and_reads_keys():
