@@ -1,14 +1,16 @@
-"""Prints one Swift file with all Swift code of the given articles, so that the compiler can say whether it is right.
+"""Writes the Swift code of the given articles to a folder, so that the compiler can say whether it is right.
 
-Called by scripts/build-packages: article_code.py ARTICLE... Each piece of code becomes a function that has at hand what an
-article takes for granted; what it imports goes to the top.
+Called by scripts/build-packages: article_code.py FOLDER ARTICLE... Each article becomes a file, and each piece of its code a
+function in it, which has at hand what an article takes for granted. An article that says what to import gets just that, as
+its readers do; one that imports nothing shows parts of programs, and gets everything.
 """
 
 import pathlib
 import sys
 
-PARAMETERS = "host: BasicHost, key: PrivateKey, quic: QuicTransport, address: Multiaddr, bootstrapPeer: PeerID"
-IMPORTS = {"import Host", "import Multiaddr", "import NetStream", "import PeerID", "import QuicTransport"}
+GIVEN = {"host": "BasicHost", "key": "PrivateKey", "quic": "QuicTransport", "address": "Multiaddr",
+         "bootstrapPeer": "PeerID"}
+IMPORTS = ("import Host", "import Multiaddr", "import NetStream", "import PeerID", "import QuicTransport")
 
 
 def pieces(article):
@@ -24,18 +26,41 @@ def pieces(article):
             piece[1].append(line)
 
 
-def main(articles):
-    imports, functions = set(IMPORTS), []
-    for article in articles:
-        name = pathlib.Path(article).stem
-        for number, lines in pieces(article):
-            imports |= {line for line in lines if line.startswith("import ")}
-            body = [line for line in lines if not line.startswith("import ")]
-            functions += [f"func {name}{number}({PARAMETERS}) async throws {{", *body, "}", ""]
-    if not functions:
+def is_import(line):
+    return line.startswith("import ")
+
+
+def given():
+    """The types of what is at hand under names that need no import."""
+    return [*IMPORTS, "", *(f"typealias Given_{name} = {kind}" for name, kind in GIVEN.items())]
+
+
+def code(article):
+    """The file of an article; nothing when there is no code in it."""
+    name, found = pathlib.Path(article).stem, list(pieces(article))
+    if not found:
+        return []
+    parameters = ", ".join(f"{each}: Given_{each}" for each in GIVEN)
+    imports = sorted({line for _, lines in found for line in lines if is_import(line)}) or IMPORTS
+    functions = []
+    for number, lines in found:
+        body = [line for line in lines if not is_import(line)]
+        functions += ["", f"func {name}{number}({parameters}) async throws {{", *body, "}"]
+    return [*imports, *functions]
+
+
+def main(folder, *articles):
+    files = {pathlib.Path(article).stem: code(article) for article in articles}
+    if not any(files.values()):
         sys.exit("article_code: there is no Swift code in these articles")
-    print("\n".join([*sorted(imports), "", *functions]))
+    folder = pathlib.Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("*.swift"):
+        old.unlink()
+    for name, lines in {**files, "Given": given()}.items():
+        if lines:
+            (folder / f"{name}.swift").write_text("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(*sys.argv[1:])
