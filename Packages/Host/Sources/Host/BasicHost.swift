@@ -113,7 +113,8 @@ public final class BasicHost: Sendable {
 
     // MARK: Running
 
-    /// Runs the host until it is closed or the task is cancelled; then everything is closed.
+    /// Runs the host until it is closed or the task is cancelled; then everything is closed at once. Returns when the
+    /// handlers have ended, too, which one that heeds no cancellation may hold up.
     ///
     /// When the host runs already, as inside ``withHost(identity:transports:listen:configuration:logger:isolation:_:)``, it only
     /// waits for that.
@@ -143,8 +144,9 @@ public final class BasicHost: Sendable {
         await withDiscardingTaskGroup { group in
             for await job in jobs { group.addTask { await job() } }
             group.cancelAll()
+            // Not after the group, which waits for every handler, also for those that heed no cancellation.
+            await uncancelled { await self.close() }
         }
-        await uncancelled { await self.close() }
     }
 
     /// Gives work to the host's task tree. Returns `false` when the host is closing.
@@ -216,6 +218,7 @@ public final class BasicHost: Sendable {
     /// Listens on an address. Port 0 takes a free one; see ``listenAddresses``.
     ///
     /// - Returns: The addresses listened on, with this host's `/p2p`.
+    /// - Throws: ``HostError/Code/noTransport``; ``HostError/Code/listenFailed`` when the transport cannot listen there.
     @discardableResult
     public func listen(on address: Multiaddr) async throws -> [Multiaddr] {
         try checkOpen()
@@ -223,7 +226,12 @@ public final class BasicHost: Sendable {
             let names = transports.flatMap(\.protocols).joined(separator: ", ")
             throw HostError(.noTransport, "no transport listens on \(address); there is: \(names)")
         }
-        let listener = try await transport.listen(on: address)
+        let listener: any Listener
+        do {
+            listener = try await transport.listen(on: address)
+        } catch {
+            throw HostError.wrapping(error, as: .listenFailed, "cannot listen on \(address)")
+        }
         let isOpen = state.withLock { state in
             guard state.phase == .idle || state.phase == .running else { return false }
             state.listeners.append(listener)
@@ -353,7 +361,7 @@ public final class BasicHost: Sendable {
 ///   - logger: Where to log. Its handler is called on the transport's event loop too: it must not block.
 ///   - isolation: Where `body` runs; the caller's, unless told otherwise.
 ///   - body: What to do with the host. When it returns or throws, the host is closed.
-/// - Throws: What `body` throws; ``HostError`` or the transport's error when listening fails.
+/// - Throws: What `body` throws; ``HostError`` when listening fails.
 public func withHost<Result>(
     identity: PrivateKey,
     transports: [any Transport],

@@ -73,7 +73,8 @@ public struct HostConfiguration: Sendable {
     public struct Streams: Sendable {
         /// Negotiations at once that a peer may start, for each connection. Further streams wait. 32.
         public var inboundNegotiations = 32
-        /// Negotiations at once that this host starts, for each connection. 32.
+        /// Negotiations at once that this host starts, for each connection. Further ones wait; lazy ones
+        /// (``negotiatesLazily``) wait for no answer and do not count. 32.
         public var outboundNegotiations = 32
         /// How long a negotiation may take. 30 s.
         public var negotiationTimeout: Duration = .seconds(30)

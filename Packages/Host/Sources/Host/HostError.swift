@@ -23,6 +23,8 @@ public struct HostError: Error, Sendable {
         public static let noAddresses = Code("noAddresses")
         /// No transport serves the address.
         public static let noTransport = Code("noTransport")
+        /// The transport cannot listen on the address; see ``HostError/cause``.
+        public static let listenFailed = Code("listenFailed")
         /// Every address of the peer failed; see ``HostError/cause`` for the last failure.
         public static let dialFailed = Code("dialFailed")
         /// The known addresses failed not long ago; they are not dialled again before some time.
@@ -105,7 +107,8 @@ extension HostError: ClassifiedStreamError {
 }
 
 extension HostError {
-    /// Wraps whatever came from below: timeouts and cancellations keep their meaning.
+    /// Wraps whatever came from below: timeouts and cancellations keep their meaning, and so does what the host itself said
+    /// through a stream, as that the peer does not speak the protocol of a lazy one.
     static func wrapping(_ error: any Error, as code: Code, _ message: String) -> HostError {
         if let error = error as? HostError { return error }
         switch (error as? any ClassifiedStreamError)?.streamFailureKind {
@@ -116,6 +119,7 @@ extension HostError {
         if error is CancellationError {
             return HostError(.cancelled, "\(message): the task was cancelled", cause: error)
         }
+        if let told = (error as? NetStreamError)?.cause as? HostError { return told }
         return HostError(code, message, cause: error)
     }
 }

@@ -17,7 +17,8 @@ public import ServiceLifecycle
 /// ```
 ///
 /// When the group shuts down gracefully, the host takes nothing new, lets its handlers finish and closes its connections
-/// with the code "shutdown" (0x1006); see `BasicHost.shutDown(within:)`. When it is cancelled, the host is closed at once.
+/// with the code "shutdown" (0x1006); see `BasicHost.shutDown(within:)`. When it is cancelled, the host is closed at once, and
+/// the service ends with the host's last handler.
 public struct HostService: Service {
     /// The host.
     public let host: BasicHost
@@ -40,7 +41,7 @@ public struct HostService: Service {
 
     /// Listens and runs the host until the group shuts down, the task is cancelled or the host is closed.
     ///
-    /// - Throws: `HostError`, or the transport's error when listening fails.
+    /// - Throws: `HostError`.
     public func run() async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask {

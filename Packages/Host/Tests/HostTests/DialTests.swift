@@ -33,6 +33,16 @@ import Testing
         }
     }
 
+    @Test(arguments: TestNetwork.allCases)
+    func aPlaceThatIsTakenIsSaidSo(_ network: TestNetwork) async throws {
+        try await withTwoHosts(on: network) { server, client in
+            let taken = try server.address.withoutPeerID
+            let error = await #expect(throws: HostError.self) { try await client.listen(on: taken) }
+            #expect(error?.code == .listenFailed && error?.cause != nil)
+            #expect(client.listenAddresses.isEmpty)
+        }
+    }
+
     @Test(arguments: TestNetwork.allCases) func nobodyAtAnAddressIsSaidSo(_ kind: TestNetwork) async throws {
         var configuration = NegotiationTests.quiet
         // On UDP nobody says that nobody is there: only the deadline does.
@@ -153,6 +163,8 @@ import Testing
             publicStagger: .milliseconds(250),
             privateStagger: .milliseconds(30)
         )
+        let defaults = HostConfiguration.Connections.defaults
+        #expect(defaults.dialStagger == .milliseconds(250) && defaults.privateDialStagger == .milliseconds(30))
         #expect(
             entries == [
                 .init(address: "/ip6/2001:db8::1/udp/1/quic-v1", delay: .zero),

@@ -47,6 +47,43 @@ import Testing
         }
     }
 
+    @Test(arguments: TestNetwork.allCases)
+    func aHandlerThatHeedsNoCancellationDoesNotKeepTheHostOpen(_ kind: TestNetwork) async throws {
+        try await kind.open { network in
+            let (gate, opener) = AsyncStream.makeStream(of: Void.self)
+            defer { opener.finish() }
+            let key = PrivateKey.ed25519()
+            let host = try BasicHost(
+                identity: key,
+                transports: [network.transport(key)],
+                configuration: NegotiationTests.quiet
+            )
+            let hasBegun = Flag()
+            await host.handle("/stubborn") { _ in
+                hasBegun.set()
+                await uncancelled { for await _ in gate {} }
+            }
+            let isOver = Flag()
+            let running = Task {
+                try await host.run()
+                isOver.set()
+            }
+            try await host.listen(on: network.anywhere)
+            let peer = try await RawPeer(in: network, dialing: host)
+            _ = try await peer.open("/stubborn")
+            while !hasBegun.isSet { await Task.yield() }
+            running.cancel()
+            let reason = try await withDeadline(.seconds(30)) { await peer.connection.waitUntilClosed() }
+            #expect(reason.code == ConnectionErrorCode.shutdown.rawValue && reason.byPeer)
+            for await _ in host.events() {}
+            #expect(await code { try await host.listen(on: network.anywhere) } == .closed)
+            // The handler is still at it.
+            #expect(!isOver.isSet)
+            opener.finish()
+            try await running.value
+        }
+    }
+
     @Test(arguments: TestNetwork.allCases) func leavingTheScopeClosesEverything(_ kind: TestNetwork) async throws {
         struct Left: Error {}
         let ports = Mutex<[Multiaddr]>([])

@@ -1,3 +1,5 @@
+import Logging
+import MetricsTestKit
 import Multiaddr
 import NetStream
 import NetStreamTesting
@@ -28,7 +30,7 @@ import Testing
     /// A stream that waits for the answer for as long as it takes: its clock stands still, whatever else the machine does.
     private func unhurried(on link: BarePair) async throws -> LazyNegotiatedStream {
         let base = try await link.near.openStream()
-        return LazyNegotiatedStream(base, proposing: Array("/echo/1.0.0".utf8), clock: ManualClock()) {}
+        return LazyNegotiatedStream(base, proposing: Array("/echo/1.0.0".utf8), clock: ManualClock()) { _ in }
     }
 
     @Test(arguments: TestNetwork.allCases, [512, 4096, 65536])
@@ -68,7 +70,7 @@ import Testing
         let link = try await BarePair(in: network)
         for isRead in [true, false] {
             let base = try await link.near.openStream()
-            let stream = LazyNegotiatedStream(base, proposing: Array("/echo/1.0.0".utf8)) {}
+            let stream = LazyNegotiatedStream(base, proposing: Array("/echo/1.0.0".utf8)) { _ in }
             let first = Task {
                 if isRead { _ = try await stream.read(upTo: 10) } else { try await stream.write([1, 2]) }
             }
@@ -104,7 +106,7 @@ import Testing
                 proposing: Array("/echo/1.0.0".utf8),
                 timeout: .seconds(30),
                 clock: clock
-            ) {}
+            ) { _ in }
             try await stream.write([1])
             let far = try await link.far.acceptStream()
             // A drop now and then is no answer either.
@@ -187,12 +189,100 @@ import Testing
     func closingTellsThatThePeerDoesNotSpeakTheProtocolAnyMore(_ kind: TestNetwork) async throws {
         try await kind.open { network in
             let link = try await BarePair(in: network)
-            let stream = LazyNegotiatedStream(try await link.near.openStream(), proposing: Array("/echo/1.0.0".utf8)) {}
+            let stream = LazyNegotiatedStream(try await link.near.openStream(), proposing: Array("/echo/1.0.0".utf8)) {
+                _ in
+            }
             try await stream.write([1, 2, 3])
             let closing = Task { await code { try await stream.close() } }
             let far = try await link.far.acceptStream()
             try await far.write(Multistream.frame(Multistream.header) + Multistream.frame(Array("na".utf8)))
             #expect(await closing.value == .protocolsNotSupported)
+        }
+    }
+
+    /// What may come in place of an agreement.
+    enum Disagreement: CaseIterable {
+        case refusal, silence, nonsense, end, reset
+
+        /// What it counts as.
+        var cause: HostError.Code {
+            switch self {
+            case .refusal: .protocolsNotSupported
+            case .silence: .timeout
+            case .nonsense, .end: .negotiationFailed
+            case .reset: .streamFailed
+            }
+        }
+    }
+
+    @Test(arguments: TestNetwork.allCases, Disagreement.allCases)
+    func aDisagreementIsCountedAndLoggedOnce(_ kind: TestNetwork, _ disagreement: Disagreement) async throws {
+        let (clock, metrics, log, key) = (ManualClock(), TestMetrics(), CapturedLog(), PrivateKey.ed25519())
+        var configuration = NegotiationTests.quiet
+        configuration.clock = clock
+        configuration.metricsFactory = metrics
+        try await kind.open { network in
+            try await withHost(
+                identity: key,
+                transports: [network.transport(key)],
+                listen: [kind.anywhere],
+                configuration: configuration,
+                logger: log.logger
+            ) { host in
+                let peer = try await RawPeer(in: network, dialing: host)
+                host.peerStore.record(peer.speaking([EchoProtocol.name]), seenAt: peer.connection.localAddress)
+                while host.connectedPeers.isEmpty { await Task.yield() }
+                let stream = try await host.newStream(to: peer.peerID, protocols: [EchoProtocol.name])
+                try await stream.write([1])
+                let far = try await peer.connection.acceptStream()
+                let reading = Task { await streamError { _ = try await stream.read() } }
+                switch disagreement {
+                case .refusal: try await far.write(RawPeer.opening("na"))
+                case .nonsense: try await far.write(RawPeer.opening("/other"))
+                case .end: try await far.closeWrite()
+                case .reset: far.reset(code: .resourceLimitExceeded)
+                case .silence:
+                    await clock.waitForSleepers()
+                    clock.advance(by: .seconds(30))
+                }
+                #expect(await reading.value != nil)
+                #expect(await streamError { _ = try await stream.read() } != nil)
+                stream.reset()
+                let counters = metrics.counters(label: "libp2p_host_negotiations_failed")
+                let cause = [("cause", "\(disagreement.cause)"), ("direction", "outbound")]
+                #expect(counters.count == 1 && counters.first?.totalValue == 1)
+                #expect(counters.first?.dimensions.sorted { $0 < $1 }.elementsEqual(cause, by: ==) == true)
+                let lines = log.lines.filter { $0.message == "a negotiation failed" }
+                #expect(lines.count == 1 && lines.first?.level == .debug)
+                let logged = lines.first?.metadata
+                #expect(logged?["stream"] == "\(stream.id)" && logged?["direction"] == "outbound")
+                #expect(logged?["peer"] == "\(peer.peerID)" && logged?["error"]?.isEmpty == false)
+                // Only a peer that says so does not speak it any more.
+                let known = host.peerStore.protocols(of: peer.peerID)
+                #expect(known == (disagreement == .refusal ? [] : [EchoProtocol.name]))
+                withExtendedLifetime(far) {}
+            }
+        }
+    }
+
+    @Test(arguments: TestNetwork.allCases)
+    func whatThisSideGivesUpIsNoDisagreement(_ kind: TestNetwork) async throws {
+        try await kind.open { network in
+            let link = try await BarePair(in: network)
+            let failures = Count()
+            for isReset in [false, true] {
+                let base = try await link.near.openStream()
+                let stream = LazyNegotiatedStream(base, proposing: Array("/echo/1.0.0".utf8)) { _ in failures.add() }
+                try await stream.write([1])
+                let far = try await link.far.acceptStream()
+                let reading = Task { await failure { _ = try await stream.read(upTo: 10) } }
+                for _ in 0..<100 { await Task.yield() }
+                if isReset { stream.reset(code: .none) } else { reading.cancel() }
+                #expect(await reading.value != nil)
+                stream.reset(code: .none)
+                withExtendedLifetime(far) {}
+            }
+            #expect(failures.value == 0)
         }
     }
 
@@ -202,7 +292,7 @@ import Testing
             let transportClock = ManualClock()
             let link = try await BarePair(in: network)
             let base = TimingStream(try await link.near.openStream(), clock: transportClock, readTimeout: .seconds(5))
-            let stream = LazyNegotiatedStream(base, proposing: Array("/echo/1.0.0".utf8)) {}
+            let stream = LazyNegotiatedStream(base, proposing: Array("/echo/1.0.0".utf8)) { _ in }
             async let answer = stream.read(upTo: 10)
             for _ in 0..<3 {
                 await transportClock.waitForSleepers()

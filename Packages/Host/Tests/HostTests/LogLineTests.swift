@@ -156,8 +156,25 @@ import Testing
             let own = try await host.newStream(to: peer.peerID, protocols: ["/own"])
             _ = try await accepted
             let line = log.lines.last { $0.message == "stream opened" && $0.metadata["protocol"] == "/own" }
-            expect(try #require(line), ["stream": "\(own.id)", "direction": "outbound", "connection": number])
+            let outbound = ["direction": "outbound", "connection": number, "peer": "\(peer.peerID)"]
+            expect(try #require(line), outbound.merging(["stream": "\(own.id)"]) { $1 })
             own.reset()
+            let closed = log.lines.last { $0.message == "stream closed" && $0.metadata["direction"] == "outbound" }
+            expect(try #require(closed), outbound.merging(["stream": "\(own.id)", "protocol": "/own"]) { $1 })
+            // One that there is no agreement on was never open, and is not closed either.
+            async let refused = code { _ = try await host.newStream(to: peer.peerID, protocols: ["/none"]) }
+            let unwanted = try await peer.connection.acceptStream()
+            try await unwanted.write(RawPeer.opening("na"))
+            #expect(await refused == .protocolsNotSupported)
+            let failed = log.lines.filter {
+                $0.message == "a negotiation failed" && $0.metadata["direction"] == "outbound"
+            }
+            #expect(failed.count == 1)
+            expect(try #require(failed.first), outbound.merging(["stream": "\(unwanted.id)"]) { $1 })
+            #expect(
+                log.lines.filter { $0.metadata["stream"] == "\(unwanted.id)" && $0.metadata["direction"] == "outbound" }
+                    .count == 1
+            )
         }
     }
 

@@ -1,9 +1,10 @@
-import Host
 import Multiaddr
 import NetStream
 import NetStreamTesting
 import PeerID
 import Testing
+
+@testable import Host
 
 /// Negotiation between a host and a peer that is played byte by byte.
 @Suite(.timeLimit(.minutes(1))) struct NegotiationTests {
@@ -127,6 +128,34 @@ import Testing
         }
     }
 
+    @Test(arguments: TestNetwork.allCases) func onlySoManyAreProposedAtOnce(_ kind: TestNetwork) async throws {
+        var configuration = Self.quiet
+        configuration.streams.outboundNegotiations = 1
+        try await kind.openHost(configuration) { network, host in
+            let peer = try await RawPeer(in: network, dialing: host)
+            while host.connectedPeers.isEmpty { await Task.yield() }
+            let connection = try await host.connection(to: peer.peerID)
+            let first = Task { try await host.newStream(to: peer.peerID, protocols: ["/a"]) }
+            let far = try await peer.connection.acceptStream()
+            let opening = RawPeer.opening("/a")
+            #expect(try await RawPeer.read(opening.count, from: far) == opening)
+            let second = Task { try await host.newStream(to: peer.peerID, protocols: ["/b"]) }
+            while connection.outboundNegotiations.waiting == 0 { await Task.yield() }
+            #expect(connection.traffic.written == UInt64(opening.count))
+            // A lazy one needs no turn.
+            host.peerStore.record(peer.speaking(["/c"]), seenAt: peer.connection.localAddress)
+            let lazy = try await host.newStream(to: peer.peerID, protocols: ["/c"])
+            #expect(lazy.protocolID == "/c")
+            try await far.write(opening)
+            #expect(try await first.value.protocolID == "/a")
+            // The turn is free for the one that waited.
+            let next = try await peer.accept("/b")
+            #expect(try await second.value.protocolID == "/b")
+            lazy.reset()
+            withExtendedLifetime((far, next)) {}
+        }
+    }
+
     @Test(arguments: TestNetwork.allCases) func onlySoManyStreamsAreHandledAtOnce(_ network: TestNetwork) async throws {
         let clock = ManualClock()
         var configuration = Self.quiet
@@ -218,6 +247,18 @@ import Testing
                 // And it is not proposed unasked again.
                 #expect(host.peerStore.protocols(of: peerKey.peerID) == [])
             }
+        }
+    }
+
+    /// A lazy peer learns that its protocol is not spoken any more, whatever it said behind the proposal.
+    @Test(arguments: TestNetwork.allCases, [[0xff, 0xff, 0xff, 0xff], [1, 1, 1, 1], [0, 0, 0, 0]])
+    func aRefusalIsNotOvertakenByAReset(_ network: TestNetwork, said: [UInt8]) async throws {
+        try await withPeer(on: network) { _, peer in
+            let stream = try await peer.openStream()
+            try await stream.write(line("/multistream/1.0.0") + line("/none") + said)
+            let refusal = line("/multistream/1.0.0") + line("na")
+            #expect(try await readExactly(refusal.count, from: stream) == refusal)
+            #expect(try await stream.read(upTo: 1) == nil)
         }
     }
 

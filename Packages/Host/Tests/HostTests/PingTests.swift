@@ -39,6 +39,20 @@ import Testing
     }
 
     @Test(arguments: TestNetwork.allCases)
+    func aPeerThatAnswersNoPingsAnyMoreIsSaidSo(_ network: TestNetwork) async throws {
+        var silent = NegotiationTests.quiet
+        silent.identify.pushesChanges = false
+        try await withTwoHosts(on: network, silent, NegotiationTests.quiet) { server, client in
+            let peer = try await client.connect(to: server.address)
+            _ = try await client.identify(peer)
+            await server.removeHandler(PingProtocol.name)
+            #expect(client.peerStore.protocols(of: peer)?.contains(PingProtocol.name) == true)
+            // Taken at its word first, and asked the second time.
+            for _ in 0..<2 { #expect(await code { _ = try await client.ping(peer) } == .protocolsNotSupported) }
+        }
+    }
+
+    @Test(arguments: TestNetwork.allCases)
     func pingsAreServedOnSoManyStreamsOnly(_ network: TestNetwork) async throws {
         let clock = ManualClock()
         var configuration = HostConfiguration()

@@ -20,6 +20,11 @@ struct RawPeer: Sendable {
 
     var peerID: PeerID { identity.peerID }
 
+    /// What it would say of itself by identify.
+    func speaking(_ protocols: [String]) -> IdentifyUpdate {
+        IdentifyUpdate(peer: peerID, publicKey: identity.publicKey, protocols: protocols, listenAddresses: [])
+    }
+
     /// A line of multistream-select.
     static func line(_ text: String) -> [UInt8] { Multistream.frame(Array(text.utf8)) }
 

@@ -15,8 +15,10 @@ import QuicTransport
 /// without that argument are of parts that have no network, such as the peer store or the ranking of addresses.
 ///
 /// The Host knows no transport, so its package alone has the one in memory. The umbrella's tests depend on QuicTransport
-/// too: there all of them run a second time on QUIC over loopback. The hosts' clock is that of the test on both; QUIC's own
-/// goes on as ever, and its deadlines are longer than any test.
+/// too: there all of them run a second time on QUIC over loopback. A test that is about times hands the hosts a `ManualClock`;
+/// the others leave them the `ContinuousClock`, whose deadlines are longer than any test, but for those that a test shortens
+/// because on UDP nothing but a deadline tells that nobody is there. QUIC's own clock goes on as ever, and its deadlines, too,
+/// are longer than any test.
 ///
 /// By nature on one network only, and no others:
 /// - `LazyStreamTests.aCancelledFirstReadOrWriteLeavesTheStreamWhole`, in memory: the first bytes of a stream have to wait
@@ -25,6 +27,7 @@ import QuicTransport
 ///   the handshake's. `theRoundTripsOfQuicAreMeasured` shows just that.
 /// - `LookupTests.aPeerIsReachedByItsName`, on QUIC: no name stands for a place in memory.
 /// - `AddressTests.theUnspecifiedAddressStandsForThoseOfTheMachine`, on QUIC: no address in memory is unspecified.
+/// - `StreamNoteTests`, on QUIC: a connection in memory keeps no list of its streams.
 enum TestNetwork: String, CaseIterable, Sendable, CustomTestStringConvertible {
     case memory
     #if HOSTS_ON_QUIC

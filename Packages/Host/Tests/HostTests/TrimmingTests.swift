@@ -1,3 +1,4 @@
+import MetricsTestKit
 import Multiaddr
 import NetStream
 import NetStreamTesting
@@ -12,6 +13,7 @@ import Testing
         _ count: Int,
         on kind: TestNetwork,
         trimming: HostConfiguration.Trimming,
+        metrics: TestMetrics = TestMetrics(),
         _ body: (BasicHost, [any MuxedConnection], ManualClock, (PrivateKey) async throws -> any MuxedConnection)
             async throws -> Void
     ) async throws {
@@ -19,6 +21,7 @@ import Testing
         var configuration = NegotiationTests.quiet
         configuration.clock = clock
         configuration.connections.trimming = trimming
+        configuration.metricsFactory = metrics
         try await kind.openHost(configuration) { network, host in
             func dial(_ key: PrivateKey) async throws -> any MuxedConnection {
                 let before = host.connectedPeers.count
@@ -41,7 +44,8 @@ import Testing
 
     @Test(arguments: TestNetwork.allCases) func peersOfLittleValueGoFirst(_ network: TestNetwork) async throws {
         let trimming = HostConfiguration.Trimming(lowWater: 2, highWater: 4, gracePeriod: .zero)
-        try await withPeers(4, on: network, trimming: trimming) { host, ends, _, dial in
+        let metrics = TestMetrics()
+        try await withPeers(4, on: network, trimming: trimming, metrics: metrics) { host, ends, _, dial in
             let peers = ends.map(\.localPeer)
             host.setValue(10, of: peers[0], tag: "useful")
             host.setValue(-1, of: peers[3], tag: "slow")
@@ -62,6 +66,7 @@ import Testing
                 #expect(await ends[index].waitUntilClosed().code == ConnectionErrorCode.garbageCollected.rawValue)
             }
             #expect(!last.isClosed && !ends[0].isClosed)
+            #expect(metrics.counterTotal(label: "libp2p_host_connections_trimmed") == 3)
         }
     }
 

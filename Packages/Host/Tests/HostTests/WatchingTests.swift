@@ -140,6 +140,9 @@ import Testing
             #expect(total("connections_opened") == 1)
             #expect(try metrics.expectTimer("libp2p_host_handshake_seconds").values.count == 1)
             #expect(try metrics.expectTimer("libp2p_host_negotiation_seconds").values.count == 1)
+            let time = try await client.ping(peer)
+            let pings = try metrics.expectTimer("libp2p_host_ping_seconds").values
+            #expect(pings.count == 1 && pings.first.map { Duration.nanoseconds($0) } == time)
             let wrong = try server.address.withPeerID(PrivateKey.ed25519().peerID)
             #expect(await code { try await client.connect(to: wrong) } == .dialFailed)
             #expect(total("dials_failed", [("cause", "dialFailed")]) == 1)

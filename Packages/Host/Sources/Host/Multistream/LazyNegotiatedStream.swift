@@ -21,6 +21,8 @@ final class LazyNegotiatedStream: MuxedStream {
         var dialer: MultistreamDialer
         var isOpened = false
         var isAgreed = false
+        /// Whether somebody was told that the peer and this side came to no agreement.
+        var isFailureTold = false
         /// Application data that came with the answer.
         var rest: ArraySlice<UInt8> = []
     }
@@ -38,22 +40,26 @@ final class LazyNegotiatedStream: MuxedStream {
     private let opened = SharedResult<Void>()
     private let timeout: Duration
     private let clock: any Clock<Duration>
-    /// Called when the peer does not speak the protocol after all.
-    private let onRefusal: @Sendable () -> Void
+    /// Called at most once, when it is certain that there will be no agreement.
+    private let onFailure: @Sendable (any Error) -> Void
 
     /// A stream on which `name` is proposed. Sending the opening may take `timeout`, and so may the peer's answer once
     /// it is waited for.
+    ///
+    /// - Parameter onFailure: Called at most once, outside any lock, when the negotiation has failed, with what it failed
+    ///   by: ``HostError/Code/protocolsNotSupported`` when the peer does not speak the protocol after all. Nobody knows of a
+    ///   failure before somebody waits for the answer. A cancelled wait is none, nor is a stream that this side gives up.
     init(
         _ base: any MuxedStream,
         proposing name: [UInt8],
         timeout: Duration = .seconds(30),
         clock: any Clock<Duration> = ContinuousClock(),
-        onRefusal: @escaping @Sendable () -> Void
+        onFailure: @escaping @Sendable (any Error) -> Void
     ) {
         self.base = base
         self.timeout = timeout
         self.clock = clock
-        self.onRefusal = onRefusal
+        self.onFailure = onFailure
         let dialer = MultistreamDialer(proposals: [name])
         state = Mutex(State(opening: dialer.opening, dialer: dialer))
         // An interest that never ends: the result is not given up when a waiting task is cancelled.
@@ -210,6 +216,7 @@ final class LazyNegotiatedStream: MuxedStream {
                 let message = "the stream's opening was not sent; open another one"
                 opened.fulfil(.failure(HostError(.streamFailed, message, cause: error)))
                 base.reset(code: .protocolNegotiationFailed)
+                tell(failure: error)
             }
         }
         try await waitUntilOpened()
@@ -227,8 +234,27 @@ final class LazyNegotiatedStream: MuxedStream {
             }
         } catch let error as NetStreamError where error.code == .timeout {
             base.reset(code: .protocolNegotiationFailed)
-            throw HostError(.negotiationFailed, "the peer did not answer within \(timeout); open another stream")
+            let message = "the peer did not answer within \(timeout); open another stream"
+            tell(failure: HostError(.timeout, message, cause: error))
+            // Not as a timeout, which would leave the stream usable.
+            throw HostError(.negotiationFailed, message)
+        } catch {
+            tell(failure: error)
+            throw error
         }
+    }
+
+    /// Tells of a failure, unless it is one of this side's own making or was told before.
+    private func tell(failure error: any Error) {
+        switch (error as? any ClassifiedStreamError)?.streamFailureKind {
+        case .cancelled, .closed, .reset(_, byPeer: false): return
+        default: if error is CancellationError { return }
+        }
+        let isFirst = state.withLock { state in
+            defer { state.isFailureTold = true }
+            return !state.isFailureTold
+        }
+        if isFirst { onFailure(error) }
     }
 
     private func readAnswer() async throws {
@@ -252,7 +278,6 @@ final class LazyNegotiatedStream: MuxedStream {
             return action
         }
         if action == .exhausted {
-            onRefusal()
             throw HostError(
                 .protocolsNotSupported,
                 "the peer no longer speaks the protocol that it named before; try another one"

@@ -38,7 +38,8 @@ enum MultistreamDriver {
     /// - Parameters:
     ///   - stream: The stream.
     ///   - current: What this host speaks at the moment.
-    /// - Returns: The name that was agreed on, or `nil` when the peer ended the stream without one.
+    /// - Returns: The name that was agreed on, or `nil` when there will be none, because the peer ended the stream or went on
+    ///   as if there had been no refusal: close it.
     static func answer(on stream: NetStream, current: () -> HandlerRegistry) async throws -> [UInt8]? {
         var listener = MultistreamListener()
         while let bytes = try await stream.read(upTo: chunk) {
@@ -56,6 +57,7 @@ enum MultistreamDriver {
                 return agreed.name
             }
             if !output.bytes.isEmpty { try await stream.write(output.bytes) }
+            if output.isGivenUp { return nil }
         }
         return nil
     }

@@ -13,6 +13,8 @@ struct MultistreamListener: Sendable {
         var bytes: [UInt8] = []
         /// The protocol agreed on, and the application data behind it.
         var agreed: Agreement?
+        /// There will be no agreement: close the stream once the bytes are sent.
+        var isGivenUp = false
     }
 
     /// A protocol that both sides speak.
@@ -29,6 +31,7 @@ struct MultistreamListener: Sendable {
     private static let listSize = 65000
 
     private var hasHeader = false
+    private var refusals = 0
     private var lists = 0
     private var isOver = false
     private var framer = MultistreamFramer()
@@ -39,7 +42,8 @@ struct MultistreamListener: Sendable {
     ///   - bytes: What arrived.
     ///   - accepts: Whether this host speaks a protocol. Names are compared as bytes.
     ///   - names: What to answer to `ls`, three times at most and as far as it fits into 64 KiB.
-    /// - Throws: ``HostError/Code/negotiationFailed`` when the peer does not follow the protocol: reset the stream.
+    /// - Throws: ``HostError/Code/negotiationFailed`` when the peer does not follow the protocol: reset the stream. Not for
+    ///   what stands behind the only proposal when that was refused.
     mutating func receive(
         _ bytes: [UInt8],
         accepts: ([UInt8]) -> Bool,
@@ -47,7 +51,19 @@ struct MultistreamListener: Sendable {
     ) throws(HostError) -> Output {
         var output = Output()
         framer.append(bytes)
-        while !isOver, let line = try framer.nextLine() {
+        while !isOver {
+            let next: [UInt8]?
+            do throws(HostError) {
+                next = try framer.nextLine()
+            } catch {
+                // What a lazy peer says behind its one proposal is nonsense when that is refused. It has to learn of the
+                // refusal, which a reset would overtake.
+                guard refusals == 1 else { throw error }
+                isOver = true
+                output.isGivenUp = true
+                break
+            }
+            guard let line = next else { break }
             guard hasHeader else {
                 guard line == Multistream.header else {
                     throw HostError(.negotiationFailed, "the peer's first line is not /multistream/1.0.0")
@@ -67,6 +83,7 @@ struct MultistreamListener: Sendable {
                 output.bytes += Multistream.frame(line)
                 output.agreed = Agreement(name: line, rest: framer.takeRest())
             } else {
+                refusals += 1
                 output.bytes += Multistream.frame(Multistream.notAvailable)
             }
         }

@@ -140,6 +140,9 @@ extension BasicHost {
     ///
     /// When identify told that the peer speaks one of them, the stream is ready without a round trip
     /// (``HostConfiguration/Streams/negotiatesLazily``); should the peer not speak it any more, the first read throws.
+    /// What opens such a stream travels with the first write, read or close, and is sent to its end even when the task is
+    /// cancelled meanwhile: a peer that takes nothing may hold the cancelled call up for as long as
+    /// ``HostConfiguration/Streams/negotiationTimeout``.
     ///
     /// Close or reset the stream when you are done with it: nobody else does.
     ///
@@ -188,8 +191,10 @@ extension BasicHost {
                     proposing: known,
                     timeout: settings.negotiationTimeout,
                     clock: configuration.clock
-                ) { [peerStore] in
-                    peerStore.forget(protocol: known, of: connection.peer)
+                ) { [weak self, id = muxed.id] error in
+                    self?.negotiationFailed(error, metadata: connection.metadata(ofStream: id, .outbound))
+                    guard (error as? HostError)?.code == .protocolsNotSupported else { return }
+                    self?.peerStore.forget(protocol: known, of: connection.peer)
                 }
                 let stream = try connection.wrap(lazy, protocolID: String(decoding: known, as: UTF8.self), use: use)
                 logger.debug("stream opened", metadata: metadata(of: stream, on: connection))
@@ -213,7 +218,7 @@ extension BasicHost {
                 if (error as? HostError)?.code == .resourceLimit {
                     stream.reset(code: .resourceLimitExceeded)
                 } else {
-                    metrics.negotiationFailed(.outbound, error)
+                    negotiationFailed(error, metadata: metadata(of: stream, on: connection))
                     stream.reset(code: .protocolNegotiationFailed)
                 }
                 throw error
@@ -221,6 +226,12 @@ extension BasicHost {
         } catch {
             throw HostError.wrapping(error, as: .streamFailed, "no stream to \(connection.peer) could be opened")
         }
+    }
+
+    /// Counts and logs that there was no agreement on the protocol of a stream that this host opened.
+    private func negotiationFailed(_ error: any Error, metadata: @autoclosure () -> Logger.Metadata) {
+        metrics.negotiationFailed(.outbound, error)
+        logger.debug("a negotiation failed", metadata: metadata().failing(error))
     }
 
     private func lazyChoice(of names: [[UInt8]], for peer: PeerID) -> [UInt8]? {

@@ -76,7 +76,8 @@ extension BasicHost {
             muxed: muxed,
             configuration: configuration,
             resources: resources,
-            metrics: metrics
+            metrics: metrics,
+            logger: logger
         )
         // Asked outside the lock: it is the user's code.
         let stage = configuration.gater.refusal(of: connection.info, isPeerAsked: isPeerAsked)
@@ -281,7 +282,7 @@ extension BasicHost {
             return
         }
         guard let name, let match = await handler(for: name) else {
-            // The peer asked, did not like the answers and went away; or the handler was removed just now.
+            // The peer asked and did not like the answers or did not wait for them; or the handler was removed just now.
             do { try await stream.close() } catch { stream.reset(code: .protocolNegotiationFailed) }
             return
         }

@@ -1,3 +1,4 @@
+import Logging
 import Metrics
 import NetStream
 import PeerID
@@ -28,6 +29,7 @@ final class HostConnection: Sendable {
     let opened: ClockMoment
     let resources: ResourceAccounts
     private let metrics: HostMetrics
+    fileprivate let logger: Logger
     private let bytesRead = Atomic<UInt64>(0)
     private let bytesWritten = Atomic<UInt64>(0)
     private let state = Mutex(State())
@@ -37,7 +39,8 @@ final class HostConnection: Sendable {
         muxed: any MuxedConnection,
         configuration: HostConfiguration,
         resources: ResourceAccounts,
-        metrics: HostMetrics
+        metrics: HostMetrics,
+        logger: Logger
     ) {
         info = ConnectionInfo(
             id: id,
@@ -49,6 +52,7 @@ final class HostConnection: Sendable {
         self.muxed = muxed
         self.resources = resources
         self.metrics = metrics
+        self.logger = logger
         opened = configuration.clock.now()
         inboundNegotiations = AsyncSemaphore(permits: configuration.streams.inboundNegotiations)
         outboundNegotiations = AsyncSemaphore(permits: configuration.streams.outboundNegotiations)
@@ -229,14 +233,20 @@ final class StreamUse: Sendable {
         state.withLock { $0.id = id }
     }
 
-    /// Counts it no more. Does nothing the second time.
+    /// Counts it no more, and logs the end of a stream whose protocol this host had agreed on with the peer: of inbound
+    /// ones their handler's end is told. Does nothing the second time.
     func end() {
-        let ended = state.withLock { state -> (isFirst: Bool, id: UInt64?) in
+        let ended = state.withLock { state -> (isFirst: Bool, id: UInt64?, protocolID: String?) in
             defer { state.isEnded = true }
-            return (!state.isEnded, state.id)
+            return (!state.isEnded, state.id, state.protocolID)
         }
         guard ended.isFirst else { return }
         span.end()
         connection.ended(ended.id)
+        guard direction == .outbound, let id = ended.id, let name = ended.protocolID else { return }
+        connection.logger.debug(
+            "stream closed",
+            metadata: connection.metadata(ofStream: id, direction, protocolID: name)
+        )
     }
 }
