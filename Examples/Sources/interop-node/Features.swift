@@ -8,11 +8,13 @@ import PeerID
 ///
 /// - Parameters:
 ///   - large: How many bytes go each way in `large`; a quarter of it in `perf`.
+///   - hasRecord: Whether the peer's identify has a signed record.
 ///   - identify: What this host was told to say about itself.
 func tryFeatures(
     of address: Multiaddr,
     from host: BasicHost,
     large: Int,
+    hasRecord: Bool,
     identify configured: HostConfiguration.Identify
 ) async -> Results {
     var results = Results()
@@ -28,7 +30,7 @@ func tryFeatures(
         return milliseconds(started.duration(to: clock.now)) + " ms"
     }
     guard isConnected else { return results }
-    _ = await results.attempt(.identify) { try await identify(peer, from: host) }
+    _ = await results.attempt(.identify) { try await identify(peer, from: host, hasRecord: hasRecord) }
     _ = await results.attempt(.ping) { try await ping(peer, from: host) }
     _ = await results.attempt(.echo) { try await echo(Array("the quick brown fox\n".utf8), to: peer, from: host) }
     _ = await results.attempt(.bigEcho) { try await echo(randomBytes(1 << 20), to: peer, from: host) }
@@ -43,7 +45,7 @@ func tryFeatures(
     return results
 }
 
-private func identify(_ peer: PeerID, from host: BasicHost) async throws -> String {
+private func identify(_ peer: PeerID, from host: BasicHost, hasRecord: Bool) async throws -> String {
     let info = try await host.identify(peer)
     try expect(info.peer == peer && info.publicKey.peerID == peer, "identify names \(info.peer), not \(peer)")
     for needed in [IdentifyProtocol.name, PingProtocol.name] {
@@ -51,6 +53,12 @@ private func identify(_ peer: PeerID, from host: BasicHost) async throws -> Stri
     }
     let observed = info.observedAddress?.description
     try expect(observed != nil, "identify carries no observed address")
+    // The host has opened the envelope, and takes no record of another peer.
+    let carries = "identify carries \(info.record == nil ? "no" : "a") signed record"
+    try expect(
+        (info.record != nil) == hasRecord,
+        "\(carries), but the peer is known to \(hasRecord ? "have one" : "have none")"
+    )
     return [
         info.agentVersion, "protocol version \(info.protocolVersion)", "\(info.protocols.count) protocols",
         "observed \(observed ?? "")", info.record == nil ? "no signed record" : "signed record",

@@ -77,6 +77,9 @@ extension InteropNode {
         @Option(help: "How many bytes go each way in 'large'; a multiple of 8.", transform: byteCount)
         var large = 16 << 20
 
+        @Flag(help: "The peer's identify has no signed record; without this it must have one.")
+        var noRecord = false
+
         @OptionGroup var identify: IdentifyOptions
         @OptionGroup var common: CommonOptions
 
@@ -96,7 +99,13 @@ extension InteropNode {
                     configuration: configuration,
                     logger: logger
                 ) { host in
-                    await tryFeatures(of: dial.address, from: host, large: large, identify: configuration.identify)
+                    await tryFeatures(
+                        of: dial.address,
+                        from: host,
+                        large: large,
+                        hasRecord: !noRecord,
+                        identify: configuration.identify
+                    )
                 }
                 try Output.json(results)
                 guard results.passed else { throw ExampleError("not everything works with \(dial.address)") }

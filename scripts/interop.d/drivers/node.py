@@ -139,8 +139,9 @@ def check_identify(seen: Identify, expected_peer: str) -> str:
             raise ValueError(f"identify does not list {needed}: {seen.protocols}")
     if not seen.observed:
         raise ValueError("identify carries no observed address")
-    record = "signed record" if seen.has_signed_record else "no signed record"
-    return f"{seen.agent}, {len(seen.protocols)} protocols, observed {seen.observed}, {record}"
+    if not seen.signed_record:
+        raise ValueError("identify carries no signed record")
+    return f"{seen.agent}, {len(seen.protocols)} protocols, observed {seen.observed}, signed record"
 
 
 def check_announced(protocol_version: str, agent: str) -> str:

@@ -13,6 +13,7 @@ from libp2p import new_host
 from libp2p.abc import IHost, INetStream
 from libp2p.crypto.ed25519 import create_new_key_pair
 from libp2p.custom_types import TProtocol
+from libp2p.peer.envelope import consume_envelope
 from libp2p.peer.id import ID
 from libp2p.peer.peerinfo import info_from_p2p_addr
 from libp2p.perf.perf_service import PerfService
@@ -61,7 +62,13 @@ async def _identify(host: IHost, peer: ID) -> str:
         await trio.sleep(0.1)
     own = "its own service too" if known else "its own service lost the answer"
     seen, attempt = await identify(host, peer)
-    return f"{node.check_identify(seen, str(peer))}, attempt {attempt}, {own}"
+    told = node.check_identify(seen, str(peer))
+    # Raises when the signature does not hold.
+    envelope, record = consume_envelope(seen.signed_record, "libp2p-peer-record")
+    for named in (record.peer_id, ID.from_pubkey(envelope.public_key)):
+        if named != peer:
+            raise ValueError(f"the signed record is of {named}, the connection belongs to {peer}")
+    return f"{told} number {record.seq} opened by py-libp2p, attempt {attempt}, {own}"
 
 
 def _known_protocols(host: IHost, peer: ID) -> list[str]:

@@ -155,7 +155,8 @@ class Identify:
     protocols: list[str] = field(default_factory=list)
     listen: list[str] = field(default_factory=list)
     observed: str = ""
-    has_signed_record: bool = False
+    signed_record: bytes = b""
+    """The envelope with the peer's own record; empty when there is none."""
 
     @classmethod
     def decode(cls, data: bytes) -> Identify:
@@ -176,5 +177,5 @@ class Identify:
             elif number == 6:
                 found.agent = value.decode()
             elif number == 8:
-                found.has_signed_record = True
+                found.signed_record = value
         return found

@@ -35,6 +35,8 @@ class Process:
         announced = {"INTEROP_PROTOCOL_VERSION": peer.accepts_protocol_version, "INTEROP_AGENT": AGENT}
         if peer.name == OURS:
             arguments += ("--protocol-version", other.accepts_protocol_version, "--agent-version", AGENT)
+            if other.sends_no_record and "dial" in arguments:
+                arguments += ("--no-record",)
         self._errors = tempfile.TemporaryFile()
         self._process = subprocess.Popen(
             peer.node(*arguments),

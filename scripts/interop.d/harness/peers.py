@@ -48,6 +48,8 @@ class Peer:
     """The features it does not have; an `absent` cell anywhere else is a fail."""
     never_tries: Sequence[str] = ()
     """The features it does not try as a dialer."""
+    sends_no_record: bool = False
+    """Whether its identify has no signed record; from every other peer one is required."""
     sees_no_resets: bool = False
     """Whether it cannot tell a reset from another end of a stream."""
     talks_to: Sequence[str] | None = None
@@ -103,6 +105,7 @@ def _rust() -> Peer:
         "rust",
         "rust-libp2p, quic 0.11.1 of lattica 1.0.21",
         [install.python(folder), str(DRIVERS / "rust_node.py")],
+        sends_no_record=True,
         needs_isolation="lattica asks public STUN servers for its address whenever it starts",
         accepts_protocol_version="/lattica/1.0.0",
         lacks=("echo", "echo-1MiB", "half-close", "100-streams", "reset", "reset-back", "large", "perf"),
