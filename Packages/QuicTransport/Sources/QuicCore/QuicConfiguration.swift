@@ -260,13 +260,14 @@ extension QuicConfiguration {
     /// The UDP sockets and their packets.
     public struct UDP: Sendable, Hashable {
         /// The size of UDP payloads. 1200 bytes, which every path carries (RFC 9000 §14): connections start there and path
-        /// MTU discovery raises it. A larger size is used as it is, without discovery, for networks that are known to
-        /// carry it; at most 1500, or ``maxPayloadSize`` where that is larger.
+        /// MTU discovery raises it, once there is more to send than a packet takes or the peer takes datagrams. A larger
+        /// size is used as it is, without discovery, for networks that are known to carry it; at most 1500, or
+        /// ``maxPayloadSize`` where that is larger.
         public var initialPayloadSize = 1200
 
         /// The largest UDP payload that path MTU discovery may try, 1200 to 65,000. 1452, which is Ethernet's 1500 less
         /// the headers of IPv6 and UDP. 8952 suits data centres with jumbo frames, 65,000 the loopback; the peer receives
-        /// such datagrams if it is of this library. What is not carried costs the start of each connection some round
+        /// such datagrams if it is of this library. What is not carried costs the start of each transfer some round
         /// trips. ngtcp2 0.12.1 tries nothing above 1444: there only ``initialPayloadSize`` makes larger datagrams.
         public var maxPayloadSize = 1452
 

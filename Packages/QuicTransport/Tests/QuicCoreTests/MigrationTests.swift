@@ -119,6 +119,7 @@ import Testing
         #expect(core.isOpen)
         #expect(core.remoteAddress == client.address)
         #expect(server.received[stream]?.count == 100_000)
+        try network.discoverPathSize(core, of: server)
         #expect(core.pathStatistics.maxPayloadSize == payload)
     }
 

@@ -31,11 +31,11 @@ import Testing
             let dialed = try network.dial(from: client, to: server, expecting: nil)
             network.run(seconds: 5) { client.events(of: dialed).isConfirmed }
             let accepted = try #require(server.opened.first)
-            // Discovery finds out what the path carries before anything else happens.
-            network.run(seconds: 5)
             sender = fromServer ? accepted : dialed
             sendingNode = fromServer ? server : client
             receiver = fromServer ? client : server
+            // Discovery finds out what the path carries before anything else happens.
+            try network.discoverPathSize(sender, of: sendingNode)
             stream = try #require(try sender.openStream())
             var generator = SeededGenerator(seed: seed)
             bytes = (0..<size).map { _ in UInt8(truncatingIfNeeded: generator.next()) }
@@ -123,6 +123,47 @@ import Testing
         // ngtcp2 0.12.1 has its own sizes, of which 1444 is the largest.
         let expected = Self.hasProbeSizes ? found : [1444, 1406, 1342, 1232, 1200].first { $0 <= min(limit, carried) }
         #expect(transfer.sender.pathStatistics.maxPayloadSize == expected)
+    }
+
+    /// A packet that tries a size is one more, sent by itself, and as large as no answer is.
+    @Test(arguments: [0, 65_535]) func aConnectionThatOnlyAsksAndAnswersTriesNoSizes(datagrams: Int) throws {
+        var configuration = QuicConfiguration.defaults
+        configuration.maxDatagramFrameSize = datagrams
+        let client = try CoreNode(port: 1001, seed: 65, configuration: configuration, accepts: false)
+        let server = try CoreNode(port: 1002, seed: 66, configuration: configuration)
+        let network = CoreNetwork(latency: 10_000_000, client, server)
+        var largest = 0
+        network.filter = {
+            largest = max(largest, $0.bytes.count)
+            return $0
+        }
+        let dialed = try network.dial(from: client, to: server, expecting: nil)
+        network.run(seconds: 5) { client.events(of: dialed).isConfirmed }
+        let accepted = try #require(server.opened.first)
+        for (node, core) in [(client, dialed), (server, accepted)] {
+            let stream = try #require(try core.openStream())
+            for _ in 0..<10 {
+                core.send(
+                    [try #require(SendSegment(copying: Array(repeating: 1, count: 1000)))],
+                    isEnd: false,
+                    on: stream
+                )
+                network.service(core, of: node)
+                network.run(seconds: 0.5)
+            }
+        }
+        // Who may send datagrams wants to know how large they can be.
+        let sizes = [dialed, accepted].map(\.pathStatistics.maxPayloadSize)
+        if datagrams > 0 {
+            #expect(sizes.allSatisfy { $0 > 1400 } && largest > 1400)
+        } else {
+            #expect(sizes == [1200, 1200] && largest == 1200)
+        }
+        // With more to send than a packet takes they find out, however late.
+        for (node, core) in [(client, dialed), (server, accepted)] {
+            try network.discoverPathSize(core, of: node)
+            #expect(core.pathStatistics.maxPayloadSize > 1400)
+        }
     }
 
     @Test(arguments: [1500, 9000, 65_000])

@@ -49,6 +49,7 @@ extension ConnectionCore {
         let full = min(pathSize.limit ?? pulse.full, buffer.count)
         payloadNow = full
         let probeSize = pathSize.probeSize(pulse, among: PathSizes.upwards, now: now)
+        let offered = probeSize ?? pathSize.limit ?? (mayDiscover(beyond: full) ? maxPayload : full)
         if pings.isDue(now: now) { lp2p_conn_want_ping(pointer, 1) }
         defer {
             // The validation of a path is given up where its packets would be written.
@@ -66,8 +67,7 @@ extension ConnectionCore {
         var segments = 0
         while segments < maxSegments, batch.count < quantum {
             // The first packet may be a larger probe of the path MTU; the others must not exceed the first.
-            let first = probeSize ?? pathSize.limit ?? maxPayload
-            let limit = segments == 0 ? first : batch.segmentSize
+            let limit = segments == 0 ? offered : batch.segmentSize
             let room = min(limit, buffer.count - batch.count)
             guard segments == 0 || room == limit else { break }
             let written = writePacket(base + batch.count, capacity: room, isFirst: segments == 0, now: now)
@@ -110,6 +110,17 @@ extension ConnectionCore {
         if unpacedBytes > Self.unpacedPackets * full { pace(now: now) }
         countSent(batch)
         return batch
+    }
+
+    /// Whether the library may look for a larger path MTU now; where it finds no room for its probe, it keeps it for later.
+    ///
+    /// Only those gain by it who have more to send than one packet takes, or may send datagrams, whose size it limits. For all
+    /// others it would be up to five packets behind each handshake, each sent by itself, the first of them before the
+    /// packet that tells the client of the handshake's end.
+    private func mayDiscover(beyond full: Int) -> Bool {
+        guard maxPayload > full else { return false }
+        let takesDatagrams = handshakeDone && lp2p_conn_remote_max_datagram_frame_size(pointer) > 0
+        return takesDatagrams || nextSender()?.hasUnsentBytes(beyond: full) == true
     }
 
     /// How many full packets may leave before pacing sets in (RFC 9002 §7.7 would allow ten).

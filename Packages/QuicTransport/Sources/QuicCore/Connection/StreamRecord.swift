@@ -53,6 +53,17 @@ final class StreamRecord {
 
     var hasUnsentBytes: Bool { unsentIndex < segments.count }
 
+    /// Whether more than so many bytes are unsent.
+    func hasUnsentBytes(beyond count: Int) -> Bool {
+        var left = count + sentInUnsent
+        var index = unsentIndex
+        while left >= 0, index < segments.count {
+            left -= segments[index].count
+            index += 1
+        }
+        return left < 0
+    }
+
     var wantsToSend: Bool { !sendingOver && !isBlocked && (hasUnsentBytes || (endQueued && !endSent)) }
 
     /// Moves the cursor over bytes that the library has taken.

@@ -111,6 +111,20 @@ final class CoreNetwork {
         if core.isFinished { node.endpoint.remove(core) }
     }
 
+    /// Has a connection send more than a packet takes, again and again for five seconds, so that path MTU discovery finds out
+    /// what the path carries. Returns how many bytes that were.
+    @discardableResult
+    func discoverPathSize(_ core: ConnectionCore, of node: CoreNode) throws -> Int {
+        guard let stream = try core.openStream() else { return 0 }
+        let piece = [UInt8](repeating: 9, count: 10_000)
+        for _ in 0..<20 {
+            core.send([SendSegment(copying: piece)].compactMap { $0 }, isEnd: false, on: stream)
+            service(core, of: node)
+            run(seconds: 0.25)
+        }
+        return 20 * piece.count
+    }
+
     /// Delivers the next datagram or fires the next timer. Returns false when nothing is left to happen before `limit`.
     func step(limit: UInt64) -> Bool {
         let timer = nodes.values.flatMap { node in node.endpoint.allConnections.map { (node, $0) } }
