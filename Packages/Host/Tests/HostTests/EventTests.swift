@@ -1,3 +1,4 @@
+import Foundation
 import MetricsTestKit
 import NetStream
 import NetStreamTesting
@@ -37,6 +38,41 @@ import Testing
             while let event = await events.next() {
                 if case .disconnected = event { Issue.record("the end was told twice") }
             }
+        }
+    }
+
+    /// A predicate holds up the one who negotiates, and with it, as no other may, the one who accepts streams. It keeps a
+    /// thread: there has to be another.
+    @Test(.enabled(if: ProcessInfo.processInfo.activeProcessorCount > 1), arguments: TestNetwork.allCases)
+    func theEndOfAConnectionIsToldThoughAllItsNegotiationsAreHeldUp(_ network: TestNetwork) async throws {
+        let isOver = Atomic(false)
+        let (asked, ask) = AsyncStream<Void>.makeStream()
+        var configuration = NegotiationTests.quiet
+        configuration.streams.inboundNegotiations = 1
+        try await withTwoHosts(on: network, configuration, NegotiationTests.quiet) { server, client in
+            defer { isOver.store(true, ordering: .relaxed) }
+            let peer = try await client.connect(to: server.address)
+            await server.handle(
+                "/held-up/1",
+                matching: { name in
+                    ask.yield()
+                    while name == "/held-up/1.1", !isOver.load(ordering: .relaxed) { sched_yield() }
+                    return false
+                },
+                handler: { _ in }
+            )
+            let stream = Task { try await client.newStream(to: peer, protocols: ["/held-up/1.1"]) }
+            for await _ in asked { break }
+            var events = server.events().makeAsyncIterator()
+            await client.disconnect(from: peer, code: .none, reason: "enough")
+            guard case .disconnected(let info, _) = await events.next() else {
+                Issue.record("the first event is not the end")
+                return
+            }
+            #expect(info.peer == client.peerID)
+            #expect(server.connections().isEmpty)
+            isOver.store(true, ordering: .relaxed)
+            _ = await stream.result
         }
     }
 

@@ -201,20 +201,18 @@ extension BasicHost {
     /// Identifies the peer and handles its streams until the connection is over. One child task of the host.
     func serve(_ connection: HostConnection) async {
         let muxed = connection.muxed
-        await withDiscardingTaskGroup { watching in
-            watching.addTask {
-                // Its place is free as soon as it is over, and everybody is told, even if its handlers take longer.
-                let reason = await muxed.waitUntilClosed()
-                // A cancelled wait may not know the reason; then it is told below.
-                if muxed.isClosed, !Task.isCancelled { self.ended(connection, reason: reason) }
-            }
-            await serveStreams(of: connection)
-            // The watcher ends with the connection: not every transport ends its wait when the task is cancelled.
-            if !muxed.isClosed {
-                await uncancelled { await muxed.close(code: .shutdown, reason: "the host lets go of it") }
-            }
+        await serveStreams(of: connection)
+        if !muxed.isClosed {
+            await uncancelled { await muxed.close(code: .shutdown, reason: "the host lets go of it") }
         }
         ended(connection, reason: await muxed.waitUntilClosed())
+    }
+
+    /// Tells of the end of a connection while others are still busy with it.
+    private func watch(_ connection: HostConnection) async {
+        let reason = await connection.muxed.waitUntilClosed()
+        // A cancelled wait may not know the reason; then it is told when nobody is busy any more.
+        if connection.muxed.isClosed, !Task.isCancelled { ended(connection, reason: reason) }
     }
 
     /// Identifies the peer and handles its streams. Returns when the connection is over or the task is cancelled.
@@ -230,11 +228,14 @@ extension BasicHost {
             if configuration.identify.runsOnConnect {
                 group.addTask(executorPreference: globalConcurrentExecutor) { await self.identifyOnConnect(connection) }
             }
+            var isWatched = false
             accepting: while true {
-                do {
-                    // Taking the turn first: while too many negotiate, no further stream is accepted.
-                    try await connection.inboundNegotiations.acquire()
-                } catch { break accepting }
+                // Taking the turn first: while too many negotiate, no further stream is accepted.
+                if !connection.inboundNegotiations.tryAcquire() {
+                    // Nor is the end seen, and those that negotiate may be in the user's code.
+                    if !isWatched { isWatched = submit { await self.watch(connection) } }
+                    do { try await connection.inboundNegotiations.acquire() } catch { break accepting }
+                }
                 do {
                     let stream = try await connection.muxed.acceptStream()
                     group.addTask { await self.serve(stream, of: connection) }
@@ -246,6 +247,8 @@ extension BasicHost {
                 }
             }
             group.cancelAll()
+            // Its place is free as soon as it is over, and everybody is told, even if its handlers take longer.
+            if connection.muxed.isClosed { await watch(connection) }
         }
     }
 
