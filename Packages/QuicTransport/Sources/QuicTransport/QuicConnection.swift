@@ -260,7 +260,11 @@ public final class QuicConnection: MuxedConnection {
     /// Close the streams first and wait for ``flush()``, or let the peer answer, where their last bytes matter.
     public func close(code: ConnectionErrorCode, reason: String) async {
         let driver = driver
-        eventLoop.execute { driver.value.close(code: code, reason: reason) }
+        if eventLoop.inEventLoop {
+            driver.value.close(code: code, reason: reason)
+        } else {
+            eventLoop.execute { driver.value.close(code: code, reason: reason) }
+        }
         // A cancelled task waits too: what comes after it may take the socket away.
         _ = await waitForEnd(makeWaiterID(), atMost: settings.configuration.timeouts.close)
     }

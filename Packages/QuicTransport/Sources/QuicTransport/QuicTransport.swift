@@ -136,10 +136,7 @@ public final class QuicTransport: Transport {
     ///   `connectionLimit` or `cancelled`. `dialStage` says how far it had come; when several addresses failed, the message
     ///   says so of each, and the rest is that of the last one.
     public func dialQuic(_ address: Multiaddr) async throws(QuicError) -> QuicConnection {
-        let endpoint = try quicEndpoint(of: address, to: "dial")
-        return try await withinDialDeadline("dialing \(address)") {
-            try await self.dial(address, endpoint, early: false)
-        }
+        try await dial(address, early: false)
     }
 
     /// Connects to a peer that has been dialed before, and returns at once, before it has answered: streams that are opened now
@@ -160,10 +157,7 @@ public final class QuicTransport: Transport {
     ///   `QuicConfiguration.Resumption.earlyData`.
     public func dialQuicEarly(_ address: Multiaddr) async throws(QuicError) -> QuicConnection {
         try requireEarlyData("dial early")
-        let endpoint = try quicEndpoint(of: address, to: "dial")
-        return try await withinDialDeadline("dialing \(address)") {
-            try await self.dial(address, endpoint, early: true)
-        }
+        return try await dial(address, early: true)
     }
 
     private func requireEarlyData(_ operation: String) throws(QuicError) {
@@ -194,6 +188,10 @@ public final class QuicTransport: Transport {
         }
     }
 
+    private static func tookTooLong(_ what: String, _ limit: Duration, cause: (any Error)? = nil) -> QuicError {
+        QuicError(.timeout, "\(what) took more than \(limit); check the address, and that UDP gets there", cause: cause)
+    }
+
     /// Does something within the deadline for dials, and throws nothing but ``QuicError``.
     private func withinDialDeadline<Result: Sendable>(
         _ what: String,
@@ -206,11 +204,7 @@ public final class QuicTransport: Transport {
         } catch let error as QuicError {
             throw error
         } catch let error as NetStreamError where error.code == .timeout {
-            throw QuicError(
-                .timeout,
-                "\(what) took more than \(limit); check the address, and that UDP gets there",
-                cause: error.cause
-            ).during((error.cause as? QuicError)?.dialStage)
+            throw Self.tookTooLong(what, limit, cause: error.cause).during((error.cause as? QuicError)?.dialStage)
         } catch is CancellationError {
             throw QuicError(.cancelled, "\(what) was cancelled with its task")
         } catch {
@@ -218,11 +212,20 @@ public final class QuicTransport: Transport {
         }
     }
 
-    private func dial(_ address: Multiaddr, _ endpoint: QuicEndpoint, early: Bool) async throws -> QuicConnection {
-        let expected = address.peerID
+    private func dial(_ address: Multiaddr, early: Bool) async throws(QuicError) -> QuicConnection {
+        let endpoint = try quicEndpoint(of: address, to: "dial")
         if let remote = NetworkAddress(endpoint) {
-            return try await sockets.dial(remote, expecting: expected, early: early)
+            // The loop sees to the deadline: a task to be cancelled would be one more, and change threads.
+            let limit = configuration.timeouts.dial
+            let deadline = DialLimit(duration: limit) { Self.tookTooLong("dialing \(address)", limit) }
+            return try await sockets.dial(remote, expecting: address.peerID, early: early, within: deadline)
         }
+        return try await withinDialDeadline("dialing \(address)") {
+            try await self.dial(named: address, endpoint, early: early)
+        }
+    }
+
+    private func dial(named address: Multiaddr, _ endpoint: QuicEndpoint, early: Bool) async throws -> QuicConnection {
         guard case .dns = endpoint.host else {
             throw QuicError(.invalidAddress, "\(address) names an interface that this machine does not have")
         }

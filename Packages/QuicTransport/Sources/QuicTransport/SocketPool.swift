@@ -36,10 +36,24 @@ final class SocketPool: Sendable {
         }
     }
 
+    /// A socket for dials.
+    private enum DialSocket: Sendable {
+        case open(NIOLoopBound<EndpointDriver>)
+        case opening(EventLoopFuture<NIOLoopBound<EndpointDriver>>)
+
+        /// Waits only for one that is being opened: a future that is fulfilled costs two changes of thread.
+        func get() async throws -> NIOLoopBound<EndpointDriver> {
+            switch self {
+            case .open(let endpoint): endpoint
+            case .opening(let future): try await future.get()
+            }
+        }
+    }
+
     private struct State {
         var isClosed = false
         var listening: [Listening] = []
-        var dialing: [NetworkAddress.Family: EventLoopFuture<NIOLoopBound<EndpointDriver>>] = [:]
+        var dialing: [NetworkAddress.Family: DialSocket] = [:]
         /// What the sockets counted that are closed.
         var past = QuicTransportStatistics()
     }
@@ -122,10 +136,14 @@ final class SocketPool: Sendable {
 
     // MARK: dialing
 
+    /// Dials one address.
+    ///
+    /// - Parameter limit: When the dial is given up; `nil` where the caller sees to it by cancelling the task.
     func dial(
         _ address: NetworkAddress,
         expecting expected: PeerID?,
-        early: Bool
+        early: Bool,
+        within limit: DialLimit? = nil
     ) async throws(QuicError) -> QuicConnection {
         try checkOpen()
         // IPv4 goes through a socket of IPv4, however it is written.
@@ -142,12 +160,13 @@ final class SocketPool: Sendable {
         let attempt = DialAttempt()
         let result: Result<QuicConnection, QuicError> = await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
-                eventLoop.execute {
-                    let driver = endpoint.value.dial(remote, expecting: expected, early: early) {
+                let start = { @Sendable in
+                    let driver = endpoint.value.dial(remote, expecting: expected, early: early, within: limit) {
                         continuation.resume(returning: $0)
                     }
                     if let driver { attempt.started(NIOLoopBound(driver, eventLoop: eventLoop)) }
                 }
+                if eventLoop.inEventLoop { start() } else { eventLoop.execute(start) }
             }
         } onCancel: {
             attempt.cancel()
@@ -185,38 +204,48 @@ final class SocketPool: Sendable {
     }
 
     /// The listening socket that reaches an address, if it is to be used; else the shared one of its family.
-    private func socket(for remote: NetworkAddress) -> EventLoopFuture<NIOLoopBound<EndpointDriver>> {
-        let (ready, promise) = state.withLock {
-            state -> (EventLoopFuture<NIOLoopBound<EndpointDriver>>, EventLoopPromise<NIOLoopBound<EndpointDriver>>?) in
-            if state.isClosed { return (group.any().makeFailedFuture(QuicError.transportClosed), nil) }
+    private func socket(for remote: NetworkAddress) throws(QuicError) -> DialSocket {
+        let family = remote.family
+        let (socket, promise) = try state.withLock {
+            state throws(QuicError) -> (DialSocket, EventLoopPromise<NIOLoopBound<EndpointDriver>>?) in
+            if state.isClosed { throw .transportClosed }
             if configuration.udp.reusesListeningSocket,
                 let index = state.listening.firstIndex(where: { $0.address.reaches(remote) }),
                 let loop = state.listening[index].takeLoop()
             {
-                return (loop.eventLoop.makeSucceededFuture(loop), nil)
+                return (.open(loop), nil)
             }
-            if let existing = state.dialing[remote.family] { return (existing, nil) }
+            if let existing = state.dialing[family] { return (existing, nil) }
             let promise = group.next().makePromise(of: NIOLoopBound<EndpointDriver>.self)
-            state.dialing[remote.family] = promise.futureResult
-            return (promise.futureResult, promise)
+            let opening = DialSocket.opening(promise.futureResult)
+            state.dialing[family] = opening
+            return (opening, promise)
         }
         if let promise {
-            let opened = openForDialing(remote.family)
+            let opened = openForDialing(family)
             opened.flatMapThrowing { [weak self] bound in
                 // The transport may have been closed while the socket was being opened.
-                guard let self, !self.state.withLock({ $0.isClosed }) else {
+                guard let self, self.isKept(bound, for: family) else {
                     bound.value.closeSocket()
                     throw QuicError.transportClosed
                 }
                 return bound
             }.cascade(to: promise)
             // A socket that could not be opened, or was lost, is not remembered.
-            opened.whenFailure { [weak self] _ in self?.forgetDialing(remote.family) }
+            opened.whenFailure { [weak self] _ in self?.forgetDialing(family) }
             opened.whenSuccess { [weak self] bound in
-                bound.value.onClosed = { [weak self] in self?.forgetDialing(remote.family, $0) }
+                bound.value.onClosed = { [weak self] in self?.forgetDialing(family, $0) }
             }
         }
-        return ready
+        return socket
+    }
+
+    /// Keeps a socket that was opened for dials, unless the transport is closed.
+    private func isKept(_ socket: NIOLoopBound<EndpointDriver>, for family: NetworkAddress.Family) -> Bool {
+        state.withLock { state in
+            if !state.isClosed { state.dialing[family] = .open(socket) }
+            return !state.isClosed
+        }
     }
 
     private func forgetDialing(
@@ -241,8 +270,8 @@ final class SocketPool: Sendable {
         }
         var total = past
         var endpoints = listening
-        for future in dialing {
-            if let endpoint = try? await future.get() { endpoints.append(endpoint) }
+        for socket in dialing {
+            if let endpoint = try? await socket.get() { endpoints.append(endpoint) }
         }
         for endpoint in endpoints {
             let counts = await withCheckedContinuation { continuation in
@@ -266,8 +295,8 @@ final class SocketPool: Sendable {
         }
         for entry in listening { await entry.listener?.close() }
         var endpoints = listening.flatMap(\.loops.values)
-        for future in dialing {
-            if let endpoint = try? await future.get() { endpoints.append(endpoint) }
+        for socket in dialing {
+            if let endpoint = try? await socket.get() { endpoints.append(endpoint) }
         }
         for endpoint in endpoints {
             await withCheckedContinuation { continuation in

@@ -170,6 +170,69 @@ private struct FixedResolver: NameResolver {
         await server.close()
     }
 
+    // MARK: the time
+
+    /// Deadlines about as long as a handshake takes: whichever comes first, nobody is left with a connection that nobody has.
+    @Test func aDeadlineThatComesWithTheConnectionLeavesNoneBehind() async throws {
+        let server = try QuicTransport(identity: .ed25519())
+        let listener = try await server.listenQuic(on: loopback)
+        let accepted = Task {
+            var all: [QuicConnection] = []
+            while let connection = try? await listener.acceptConnection() { all.append(connection) }
+            return all
+        }
+        var clients: [QuicTransport] = []
+        for tenths in stride(from: 1, through: 100, by: 4) {
+            let client = try makeClient(deadline: .microseconds(100 * tenths))
+            clients.append(client)
+            do throws(QuicError) {
+                let connection = try await client.dialQuic(listener.addresses[0])
+                #expect(!connection.isClosed)
+                await connection.close(code: .none, reason: "")
+            } catch {
+                #expect(error.code == .timeout)
+                #expect(error.dialStage != nil)
+            }
+        }
+        await listener.close()
+        // It is the clients that close them, and they live on until then.
+        for connection in await accepted.value {
+            let reason = await connection.waitUntilClosed()
+            #expect(reason.byPeer && reason.isApplication)
+        }
+        for client in clients { await client.close() }
+        await server.close()
+    }
+
+    /// There the loop is asked directly, without a turn of its own for each question.
+    @Test func aTaskOnTheLoopDialsAndCloses() async throws {
+        let server = try QuicTransport(identity: .ed25519())
+        let listener = try await server.listenQuic(on: loopback)
+        let client = try makeClient()
+        let first = try await client.dialQuic(listener.addresses[0])
+        await withTaskExecutorPreference(first.taskExecutor) {
+            for _ in 0..<3 {
+                do {
+                    let connection = try await client.dialQuic(listener.addresses[0])
+                    #expect(!connection.isClosed)
+                    await connection.close(code: .none, reason: "enough")
+                    #expect(connection.isClosed)
+                } catch { Issue.record(error) }
+            }
+            let nobody = await #expect(throws: QuicError.self) {
+                try await client.dialQuic("/ip4/127.0.0.1/udp/0/quic-v1")
+            }
+            #expect(nobody?.code == .dial)
+            let dial = Task(executorPreference: first.taskExecutor) { try await client.dialQuic(listener.addresses[0]) }
+            dial.cancel()
+            let cancelled = await #expect(throws: QuicError.self) { try await dial.value }
+            #expect(cancelled?.code == .cancelled)
+        }
+        #expect(!first.isClosed)
+        await client.close()
+        await server.close()
+    }
+
     // MARK: before any dial
 
     @Test func theSameAddressCannotBeListenedOnTwice() async throws {

@@ -26,8 +26,8 @@ final class ConnectionDriver {
     /// Whether early connections of this side are handed up, or those of peers, before their handshake is done.
     let handsUpEarly: Bool
     var isHandshakeDone = false
-    /// Told once when the dial comes to its end.
-    var onDialed: ((Result<QuicConnection, QuicError>) -> Void)?
+    /// The dial on its way.
+    var pendingDial: PendingDial?
 
     // MARK: opening and accepting streams
 
@@ -285,24 +285,6 @@ final class ConnectionDriver {
         guard direction == .outbound, let connection else { return }
         logOpened(connection)
         endDial(.success(connection))
-    }
-
-    /// The task that dialed does not want the connection any more.
-    func cancelDial() {
-        guard onDialed != nil else { return }
-        endDial(.failure(.dialCancelled))
-        close(code: .none, reason: "the dial was cancelled")
-    }
-
-    private var dialStage: QuicError.DialStage {
-        if core.isEstablished { return .confirmation }
-        return core.traffic.datagramsReceived > 0 ? .handshake : .contact
-    }
-
-    func endDial(_ result: Result<QuicConnection, QuicError>) {
-        guard let onDialed else { return }
-        self.onDialed = nil
-        onDialed(result.mapError { $0.during(dialStage) })
     }
 
     // MARK: the end

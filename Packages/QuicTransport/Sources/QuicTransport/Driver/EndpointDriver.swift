@@ -113,6 +113,7 @@ final class EndpointDriver: UDPEndpointHandler {
         _ remote: NetworkAddress,
         expecting expected: PeerID?,
         early: Bool,
+        within limit: DialLimit? = nil,
         completion: @escaping (Result<QuicConnection, QuicError>) -> Void
     ) -> ConnectionDriver? {
         do {
@@ -126,7 +127,7 @@ final class EndpointDriver: UDPEndpointHandler {
             )
             let driver = ConnectionDriver(core: core, endpoint: self, direction: .outbound, handsUpEarly: early)
             drivers[core.handle] = driver
-            driver.onDialed = completion
+            driver.beginDial(within: limit, completion)
             touch(driver)
             serviceTouched()
             return driver
