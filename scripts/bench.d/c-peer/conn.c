@@ -81,7 +81,7 @@ static void fill(ngtcp2_settings *settings, ngtcp2_transport_params *parameters,
     parameters->initial_max_data = 1 << 20;
     parameters->initial_max_streams_bidi = 1000;
     parameters->max_idle_timeout = 600 * NGTCP2_SECONDS;
-    parameters->active_connection_id_limit = 8;
+    parameters->active_connection_id_limit = 4;
     parameters->grease_quic_bit = 0;
 }
 
