@@ -314,8 +314,9 @@ extension QuicVersion {
         let library = "ngtcp2 \(Self.libraryVersion)"
         if !isInstalled { return "is not in the installed \(library)" }
         guard isDraftOfVersion1 else { return nil }
-        return "is a draft: its peers want TLS extension 0xffa5 for transport parameters, and the GnuTLS helper of the "
-            + "installed \(library) has only 0x39"
+        return
+            "is a draft that this package does not speak, whatever the installed \(library) can: its transport parameters "
+            + "stand in TLS extension 0xffa5, and here they are read and written in that of version 1 only, 0x39"
     }
 }
 

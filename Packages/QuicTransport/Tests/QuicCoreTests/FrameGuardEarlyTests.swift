@@ -11,7 +11,8 @@ import Testing
         let network: CoreNetwork
         let client: CoreNode
         let server: CoreNode
-        let victim: ConnectionCore
+        /// Released once it has to be gone.
+        private(set) var victim: ConnectionCore?
         private let forge: PacketForge
         private let header: PacketHeader
 
@@ -49,32 +50,40 @@ import Testing
             ToldSecrets.listen(to: session.handle)
             network.service(dialed, of: client)
             network.run(seconds: 0.01) { !server.opened.isEmpty }
-            victim = try #require(server.opened.first)
+            let accepted = try #require(server.opened.first)
+            victim = accepted
+            server.opened = []
             forge = PacketForge(
                 secret: try #require(ToldSecrets.take(of: session.handle)["CLIENT_EARLY_TRAFFIC_SECRET"])
             )
             header = try parse(try #require(hello), idLength: 8)
         }
 
+        mutating func letGo() { victim = nil }
+
         /// Sends a frame in a 0-RTT packet and says how the server took it.
         func inject(_ frame: [UInt8]) throws -> ConnectionTermination? {
             let (destination, source) = (header.destinationID?.bytes ?? [], header.sourceID?.bytes ?? [])
             let packet = forge.zeroRTT(frame, to: destination, from: source, number: 1000)
             network.deliver(packet, to: server, from: client.address)
-            return server.events(of: victim).termination
+            return victim.flatMap { server.events(of: $0).termination }
         }
     }
 
     @Test(arguments: SampleFrame.all.filter { !$0.spaces.contains(.zeroRTT) })
     func aFrameIsRefusedInAnEarlyPacket(frame: SampleFrame) throws {
-        let attack = try EarlyAttack()
+        var attack = try EarlyAttack()
         let end = try #require(try attack.inject(frame.bytes), "still open")
         #expect(!end.byPeer && end.cause == .transport)
         #expect(end.code == QuicErrorCode.protocolViolation.rawValue)
         #expect(end.frameType == UInt64(frame.bytes[0]))
         // Nothing is left of it, and others connect.
-        attack.network.filter = { $0.from == attack.client.address ? nil : $0 }
-        attack.network.run(seconds: 90) { attack.client.endpoint.connectionCount == 0 }
+        let (client, own) = (attack.client, attack.client.address)
+        attack.network.filter = { $0.from == own ? nil : $0 }
+        weak let gone = attack.victim
+        attack.letGo()
+        attack.network.run(seconds: 90) { client.endpoint.connectionCount == 0 }
+        #expect(gone == nil, "its memory is not given back")
         #expect(attack.server.endpoint.connectionCount == 0 && attack.server.endpoint.halfOpenCount == 0)
         #expect(attack.server.endpoint.registry.isEmpty)
         attack.network.filter = { $0 }

@@ -6,6 +6,10 @@ import Testing
 /// What the frame guard finds ends the connection, and nothing but the connection: with real packets, sealed with the
 /// connection's own keys, in every packet number space.
 @Suite(.timeLimit(.minutes(1))) struct FrameGuardEndToEndTests {
+    private struct Witness {
+        weak var core: ConnectionCore?
+    }
+
     /// The frames that no Initial and no Handshake packet may bear.
     static let late = SampleFrame.all.filter { !$0.spaces.contains(.handshake) }
 
@@ -40,8 +44,11 @@ import Testing
             #expect(told.contains { $0.starts(with: [0x1c, 0x0a]) }, "\(frame.name)")
             #expect(!core.isEstablished)
         }
+        let witnesses = server.opened.map { Witness(core: $0) }
         server.opened = []
         network.run(seconds: 30)
+        #expect(witnesses.count == Self.late.count)
+        #expect(witnesses.allSatisfy { $0.core == nil }, "their memory is not given back")
         #expect(server.endpoint.connectionCount == 0)
         #expect(server.endpoint.registry.isEmpty)
         #expect(server.endpoint.halfOpenCount == 0)
@@ -55,6 +62,7 @@ import Testing
     @Test func aFrameIsRefusedInTheFirstPacketOfAServer() throws {
         let client = try CoreNode(port: 1001, seed: 62, accepts: false)
         let server = NetworkAddress.ip4(127, 0, 0, 1, port: 1002)
+        var witnesses: [Witness] = []
         for frame in Self.late {
             let network = CoreNetwork(client)
             var sent: [[UInt8]] = []
@@ -76,7 +84,9 @@ import Testing
             let told = try sent.compactMap { try InitialForge(destination: first).open($0) }
             #expect(told.contains { $0.starts(with: [0x1c, 0x0a]) }, "\(frame.name)")
             network.run(seconds: 30)
+            witnesses.append(Witness(core: core))
         }
+        #expect(witnesses.allSatisfy { $0.core == nil }, "their memory is not given back")
         #expect(client.endpoint.connectionCount == 0)
         #expect(client.endpoint.registry.isEmpty)
         // The client is none the worse for it: it connects to one that is what it says.

@@ -74,8 +74,24 @@ private func withoutTransportParameters(_ hello: UnsafeRawBufferPointer) -> [UIn
         network.run(seconds: 1)
     }
 
-    /// Afterwards everything is as before: nobody is left, and others connect.
+    private struct Witness {
+        weak var core: ConnectionCore?
+    }
+
+    /// Attacks a connection. Afterwards everything is as before: nobody is left, and others connect.
+    private func attacking(_ attack: (_ dialed: ConnectionCore, _ accepted: ConnectionCore) throws -> Void) throws {
+        func connectAndAttack() throws -> [Witness] {
+            let (dialed, accepted) = try connect()
+            try attack(dialed, accepted)
+            return [Witness(core: dialed), Witness(core: accepted)]
+        }
+        let ends = try connectAndAttack()
+        try expectHealth()
+        #expect(ends.allSatisfy { $0.core == nil }, "their memory is not given back")
+    }
+
     private func expectHealth() throws {
+        server.opened = []
         network.run(seconds: 30)
         #expect(server.endpoint.connectionCount == 0)
         #expect(server.endpoint.registry.isEmpty)
@@ -88,46 +104,52 @@ private func withoutTransportParameters(_ hello: UnsafeRawBufferPointer) -> [UIn
     /// A KeyUpdate, a CertificateRequest, a ticket as only servers send it, and no TLS at all.
     @Test(arguments: [[24, 0, 0, 1, 0], [13, 0, 0, 1, 0], [4, 0, 0, 1, 0], [0xff, 0xff, 0xff, 0xff]] as [[UInt8]])
     func aServerRefusesTLSAfterTheHandshake(message: [UInt8]) throws {
-        let (dialed, accepted) = try connect()
-        try sendTLS(message, from: dialed, of: client)
-        let end = try #require(server.events(of: accepted).termination)
-        #expect(!end.byPeer)
-        #expect(end.code == 0x10a)
-        #expect(client.events(of: dialed).termination?.code == 0x10a)
-        try expectHealth()
+        try attacking { dialed, accepted in
+            try sendTLS(message, from: dialed, of: client)
+            let end = try #require(server.events(of: accepted).termination)
+            #expect(!end.byPeer)
+            #expect(end.code == 0x10a)
+            #expect(client.events(of: dialed).termination?.code == 0x10a)
+        }
     }
 
     @Test(arguments: [[24, 0, 0, 1, 0], [13, 0, 0, 1, 0], [0xff, 0xff, 0xff, 0xff]] as [[UInt8]])
     func aClientRefusesTLSOtherThanTicketsAfterTheHandshake(message: [UInt8]) throws {
-        let (dialed, accepted) = try connect()
-        try sendTLS(message, from: accepted, of: server)
-        let end = try #require(client.events(of: dialed).termination)
-        #expect(!end.byPeer)
-        #expect(end.code == 0x10a)
-        try expectHealth()
+        try attacking { dialed, accepted in
+            try sendTLS(message, from: accepted, of: server)
+            let end = try #require(client.events(of: dialed).termination)
+            #expect(!end.byPeer)
+            #expect(end.code == 0x10a)
+        }
     }
 
     @Test func aClientSkipsTicketsUpToALimit() throws {
-        let (dialed, accepted) = try connect()
-        // Whole ones, one in pieces, and one with the next one's header.
-        let ticket: [UInt8] = [4, 0, 0, 5, 1, 2, 3, 4, 5]
-        try sendTLS(ticket + ticket, from: accepted, of: server)
-        try sendTLS(Array(ticket[..<3]), from: accepted, of: server)
-        try sendTLS(Array(ticket[3...]) + [4, 0], from: accepted, of: server)
-        try sendTLS(Array(ticket[2...]), from: accepted, of: server)
-        #expect(dialed.isOpen)
-        // Tickets without end are an attack on memory elsewhere and on patience here.
-        let large: [UInt8] = [4, 0, 0x75, 0x30] + [UInt8](repeating: 0, count: 30_000)
-        for _ in 0..<3 where dialed.isOpen {
-            try sendTLS(large, from: accepted, of: server)
-            network.run(seconds: 2)
+        try attacking { dialed, accepted in
+            // Whole ones, one in pieces, and one with the next one's header.
+            let ticket: [UInt8] = [4, 0, 0, 5, 1, 2, 3, 4, 5]
+            try sendTLS(ticket + ticket, from: accepted, of: server)
+            try sendTLS(Array(ticket[..<3]), from: accepted, of: server)
+            try sendTLS(Array(ticket[3...]) + [4, 0], from: accepted, of: server)
+            try sendTLS(Array(ticket[2...]), from: accepted, of: server)
+            #expect(dialed.isOpen)
+            // Tickets without end are an attack on memory elsewhere and on patience here.
+            let large: [UInt8] = [4, 0, 0x75, 0x30] + [UInt8](repeating: 0, count: 30_000)
+            for _ in 0..<3 where dialed.isOpen {
+                try sendTLS(large, from: accepted, of: server)
+                network.run(seconds: 2)
+            }
+            #expect(client.events(of: dialed).termination?.byPeer == false)
+            #expect(client.events(of: dialed).termination?.code == 0x10a)
         }
-        #expect(client.events(of: dialed).termination?.byPeer == false)
-        #expect(client.events(of: dialed).termination?.code == 0x10a)
-        try expectHealth()
     }
 
     @Test func aClientWithoutTransportParametersIsRefused() throws {
+        let ends = try dialWithoutTransportParameters()
+        try expectHealth()
+        #expect(ends.allSatisfy { $0.core == nil }, "their memory is not given back")
+    }
+
+    private func dialWithoutTransportParameters() throws -> [Witness] {
         let core = try client.endpoint.connect(
             to: server.address,
             from: client.address,
@@ -154,6 +176,6 @@ private func withoutTransportParameters(_ hello: UnsafeRawBufferPointer) -> [UIn
         // missing_extension
         #expect(end.code == 0x16d)
         #expect(server.events(of: accepted).handshake == nil)
-        try expectHealth()
+        return [Witness(core: core), Witness(core: accepted)]
     }
 }
