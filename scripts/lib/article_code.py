@@ -3,6 +3,9 @@
 Called by scripts/build-packages: article_code.py FOLDER ARTICLE... Each article becomes a file, and each piece of its code a
 function in it, which has at hand what an article takes for granted. An article that says what to import gets just that, as
 its readers do; one that imports nothing shows parts of programs, and gets everything.
+
+article_code.py --nodes LISTENER DIALER ARTICLE writes the first two pieces of "Your first node" as programs: the one on a
+free port, the other with a key of its own and the address it is told.
 """
 
 import pathlib
@@ -49,6 +52,18 @@ def code(article):
     return [*imports, *functions]
 
 
+def nodes(listener, dialer, article):
+    """The two programs of the article, as main.swift in these folders."""
+    (_, listening), (_, dialling), *_ = pieces(article)
+    begin = [*IMPORTS, "", "let key = PrivateKey.ed25519()", "let quic = try QuicTransport(identity: key)",
+             "let address = try Multiaddr(parsing: CommandLine.arguments[1])"]
+    for folder, lines in ((listener, listening), (dialer, [*begin, *dialling])):
+        folder = pathlib.Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        text = "\n".join(lines).replace("/udp/4001/", "/udp/0/")
+        (folder / "main.swift").write_text(text + "\n")
+
+
 def main(folder, *articles):
     files = {pathlib.Path(article).stem: code(article) for article in articles}
     if not any(files.values()):
@@ -63,4 +78,4 @@ def main(folder, *articles):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    nodes(*sys.argv[2:]) if sys.argv[1] == "--nodes" else main(*sys.argv[1:])
