@@ -46,12 +46,21 @@ private final class SleepWatch: Clock {
     @Test(arguments: TestNetwork.allCases)
     func onlySoManyAddressesAreDialledAtOnce(_ network: TestNetwork) async throws {
         let stored = try (1...20).map { try Multiaddr(parsing: "/ip6/2001:db8::\($0)/udp/1/quic-v1") }
-        try await withStuckHost(on: network) { host, transport, clock in
+        let watch = SleepWatch()
+        try await withStuckHost(on: network, { $0.clock = watch }) { host, transport, _ in
             host.peerStore.add(stored, for: stranger)
-            let failure = await clock.ticking(by: .milliseconds(250)) {
-                await code { try await host.connect(to: stranger) }
+            let dial = Task { await code { try await host.connect(to: stranger) } }
+            for count in 1...8 {
+                await transport.waitFor(count)
+                // The deadline, and the head start of the one that was dialled last.
+                while watch.begun != count + 1 || watch.sleeping != 2 { await Task.yield() }
+                watch.clock.advance(by: .milliseconds(250))
             }
-            #expect(failure == .timeout)
+            while watch.sleeping != 1 { await Task.yield() }
+            for _ in 0..<100 { await Task.yield() }
+            #expect(transport.dials.count == 8)
+            watch.clock.advance(by: .seconds(8))
+            #expect(await dial.value == .timeout)
             #expect(transport.dials.count == 8)
         }
     }
