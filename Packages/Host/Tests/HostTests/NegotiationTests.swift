@@ -170,6 +170,9 @@ import Testing
             let second = try await peer.openStream()
             try await second.write(opening + [2])
             #expect(try await readExactly(opening.count, from: second) == opening)
+            // The time that passes is that of the wait for a handler, not that of the negotiation.
+            let connection = try #require(host.openConnection(to: peer.localPeer))
+            while connection.handlers.waiting == 0 { await Task.yield() }
             let refused = await failure {
                 _ = try await clock.ticking(by: .seconds(30)) { try await second.read(upTo: 1) }
             }
