@@ -146,3 +146,7 @@ class Forwarder:
     @property
     def forwarded(self) -> int:
         return sum(pipe.forwarded for pipe in self.pipes)
+
+    @property
+    def lost(self) -> int:
+        return sum(pipe.lost for pipe in self.pipes)

@@ -106,15 +106,9 @@ extension Scenario {
             sent += attack.packets.count
             try await commit(attack, on: service, setting, &generator, &outcome)
             outcome.demand(try await isEmpty(service, loops), "\(attack.name): connections or their IDs are left")
-            // What was closed is freed a little later.
-            var now = ProcessUsage.now().heap
-            let isFree = try await loops.wait(atMost: .seconds(20)) {
-                now = ProcessUsage.now().heap
-                return now <= heap + 256 << 10
-            }
-            outcome.demand(isFree, "\(attack.name): the heap grew by \(now - heap) bytes")
-            most = max(most, now - heap)
-            heap = max(heap, now)
+            let growth = try await heapGrowth(above: heap, loops, of: "\(attack.name): ", &outcome)
+            most = max(most, growth)
+            heap = max(heap, heap + growth)
         }
         let left = Double(try await loops.restingUsage().resident - before.resident) / 1_048_576
         outcome.demand(left <= 16, "\(fixed(left, 1)) MiB stay")
@@ -123,6 +117,23 @@ extension Scenario {
             + "memory after all +\(fixed(left, 1)) MiB"
         await service.close()
         return outcome
+    }
+
+    /// Demands that the heap comes back to what it was, within 256 KiB; says how much it is above that.
+    static func heapGrowth(
+        above heap: Int,
+        _ loops: Loops,
+        of what: String = "",
+        _ outcome: inout Outcome
+    ) async throws -> Int {
+        // What was closed is freed a little later.
+        var now = ProcessUsage.now().heap
+        let isFree = try await loops.wait(atMost: .seconds(20)) {
+            now = ProcessUsage.now().heap
+            return now <= heap + 256 << 10
+        }
+        outcome.demand(isFree, "\(what)the heap grew by \(now - heap) bytes")
+        return now - heap
     }
 
     /// Sends the packets of an attack, has a fresh client connect, and judges the answers.
