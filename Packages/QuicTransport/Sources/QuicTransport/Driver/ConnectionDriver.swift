@@ -121,8 +121,6 @@ final class ConnectionDriver {
     func service(now: UInt64, gathers: Bool = false) {
         guard !isOver else { return }
         takeOrders()
-        // The peer waits for what ends its handshake, and can do without what is made of it here.
-        if core.isEstablished, !isHandshakeDone, connection == nil { _ = send(now: now) }
         handleEvents()
         if gathers, core.isEstablished, endpoint.taskExecutor.isBusy { return endpoint.postpone(self) }
         let isPaced = send(now: now) || core.hasQueuedData
