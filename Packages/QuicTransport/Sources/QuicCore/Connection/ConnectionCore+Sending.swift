@@ -49,7 +49,7 @@ extension ConnectionCore {
         let full = min(pathSize.limit ?? pulse.full, buffer.count)
         payloadNow = full
         let probeSize = pathSize.probeSize(pulse, among: PathSizes.upwards, now: now)
-        let offered = probeSize ?? pathSize.limit ?? (mayDiscover(beyond: full) ? maxPayload : full)
+        let offered = probeSize ?? pathSize.limit ?? (mayDiscoverPathSize ? maxPayload : full)
         if pings.isDue(now: now) { lp2p_conn_want_ping(pointer, 1) }
         defer {
             // The validation of a path is given up where its packets would be written.
@@ -114,13 +114,11 @@ extension ConnectionCore {
 
     /// Whether the library may look for a larger path MTU now; where it finds no room for its probe, it keeps it for later.
     ///
-    /// Only those gain by it who have more to send than one packet takes, or may send datagrams, whose size it limits. For all
-    /// others it would be up to five packets behind each handshake, each sent by itself, the first of them before the
+    /// Only those gain by it who have had more to send than one packet takes, or may send datagrams, whose size it limits. For
+    /// all others it would be up to five packets behind each handshake, each sent by itself, the first of them before the
     /// packet that tells the client of the handshake's end.
-    private func mayDiscover(beyond full: Int) -> Bool {
-        guard maxPayload > full else { return false }
-        let takesDatagrams = handshakeDone && lp2p_conn_remote_max_datagram_frame_size(pointer) > 0
-        return takesDatagrams || nextSender()?.hasUnsentBytes(beyond: full) == true
+    private var mayDiscoverPathSize: Bool {
+        hasSentMuch || (handshakeDone && lp2p_conn_remote_max_datagram_frame_size(pointer) > 0)
     }
 
     /// How many full packets may leave before pacing sets in (RFC 9002 §7.7 would allow ten).

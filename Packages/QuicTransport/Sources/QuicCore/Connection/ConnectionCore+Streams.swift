@@ -31,6 +31,7 @@ extension ConnectionCore {
         guard isOpen, let record = streams[stream], !record.endQueued, !record.sendingOver else { return }
         for segment in segments where segment.count > 0 { record.segments.append(segment) }
         if isEnd { record.endQueued = true }
+        if !hasSentMuch { hasSentMuch = record.hasUnsentBytes(beyond: payloadNow) }
         enqueue(record)
     }
 

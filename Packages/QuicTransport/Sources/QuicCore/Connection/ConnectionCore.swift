@@ -109,6 +109,8 @@ public final class ConnectionCore {
     var pathSize = PathSizeGuard()
     /// What the path carries, as of the batch that is being written.
     var payloadNow = PathSizeGuard.minimum
+    /// More than a packet takes was there to be sent on one stream.
+    var hasSentMuch = false
     /// The largest datagram offered to the library.
     let maxPayload: Int
     /// The socket addresses of the last datagram, so that they are not built again for each. The C form stands in memory
