@@ -167,6 +167,15 @@ final class MemoryLink: Sendable {
             guard state.close == nil else { return }
             state.close = (side, code, reason)
             let errors = [Self.closeError(state, for: 0), Self.closeError(state, for: 1)].compactMap { $0 }
+            // The streams first: whoever waits for the connection resets those that he has when he learns of its end.
+            for (id, pipes) in state.pipes where pipes.count == 2 {
+                // Even numbers divided by four are opened by side 0: their first pipe is sent by side 0.
+                let opener = Int(id % 4)
+                effects.add {
+                    pipes[0].close(sender: errors[opener], receiver: errors[1 - opener])
+                    pipes[1].close(sender: errors[1 - opener], receiver: errors[opener])
+                }
+            }
             for index in state.sides.indices {
                 let error = errors[index]
                 for waiter in state.sides[index].acceptors.removeAll() {
@@ -184,14 +193,6 @@ final class MemoryLink: Sendable {
                 let untaken = state.sides[index].inbound
                 effects.add { withExtendedLifetime(untaken) {} }
                 state.sides[index].inbound = []
-            }
-            for (id, pipes) in state.pipes where pipes.count == 2 {
-                // Even numbers divided by four are opened by side 0: their first pipe is sent by side 0.
-                let opener = Int(id % 4)
-                effects.add {
-                    pipes[0].close(sender: errors[opener], receiver: errors[1 - opener])
-                    pipes[1].close(sender: errors[1 - opener], receiver: errors[opener])
-                }
             }
         }
     }
