@@ -272,11 +272,15 @@ import Testing
             let failures = Count()
             for isReset in [false, true] {
                 let base = try await link.near.openStream()
-                let stream = LazyNegotiatedStream(base, proposing: Array("/echo/1.0.0".utf8)) { _ in failures.add() }
+                let clock = ManualClock()
+                let stream = LazyNegotiatedStream(base, proposing: Array("/echo/1.0.0".utf8), clock: clock) { _ in
+                    failures.add()
+                }
                 try await stream.write([1])
                 let far = try await link.far.acceptStream()
                 let reading = Task { await failure { _ = try await stream.read(upTo: 10) } }
-                for _ in 0..<100 { await Task.yield() }
+                // The deadline of the answer that it waits for.
+                await clock.waitForSleepers()
                 if isReset { stream.reset(code: .none) } else { reading.cancel() }
                 #expect(await reading.value != nil)
                 stream.reset(code: .none)

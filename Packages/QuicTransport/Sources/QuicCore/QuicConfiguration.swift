@@ -260,7 +260,7 @@ extension QuicConfiguration {
     /// The UDP sockets and their packets.
     public struct UDP: Sendable, Hashable {
         /// The size of UDP payloads. 1200 bytes, which every path carries (RFC 9000 §14): connections start there and path
-        /// MTU discovery raises it, once there is more to send than a packet takes or the peer takes datagrams. A larger
+        /// MTU discovery raises it, once a stream has more to send than a packet takes or the peer takes datagrams. A larger
         /// size is used as it is, without discovery, for networks that are known to carry it; at most 1500, or
         /// ``maxPayloadSize`` where that is larger.
         public var initialPayloadSize = 1200

