@@ -189,6 +189,15 @@ struct Transcripts: Decodable {
         }
     }
 
+    @Test(arguments: [[0, 0, 7], Multistream.frame(Array("a message with a length".utf8)) + [0, 0, 7]] as [[UInt8]])
+    func whatALazyPeerSaysBehindARefusedProposalDoesNotHideTheRefusal(_ payload: [UInt8]) throws {
+        var listener = MultistreamListener()
+        let input = Multistream.frame(Multistream.header) + Multistream.frame(Array("/a".utf8)) + payload
+        let output = try listener.receive(input, accepts: { _ in false }, names: { [] })
+        let refusal = Multistream.frame(Multistream.header) + Multistream.frame(Multistream.notAvailable)
+        #expect(output.isGivenUp && output.agreed == nil && output.bytes.starts(with: refusal))
+    }
+
     @Test func namesAreComparedAsBytes() throws {
         // One letter by one scalar or by two: equal as strings, different as bytes.
         let (composed, decomposed) = ("/caf\u{e9}", "/cafe\u{301}")

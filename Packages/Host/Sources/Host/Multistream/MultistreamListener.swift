@@ -57,8 +57,8 @@ struct MultistreamListener: Sendable {
                 next = try framer.nextLine()
             } catch {
                 // What a lazy peer says behind its proposal is nonsense when that is refused, though the first of it may pass
-                // for further proposals. It has to learn of the refusal, which a reset would overtake.
-                guard refusals > 0 else { throw error }
+                // for one more. It has to learn of the refusal, which a reset would overtake.
+                guard 1...2 ~= refusals else { throw error }
                 isOver = true
                 output.isGivenUp = true
                 break
