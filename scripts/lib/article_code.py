@@ -4,8 +4,8 @@ Called by scripts/build-packages: article_code.py FOLDER ARTICLE... Each article
 function in it, which has at hand what an article takes for granted. An article that says what to import gets just that, as
 its readers do; one that imports nothing shows parts of programs, and gets everything.
 
-article_code.py --nodes LISTENER DIALER ARTICLE writes the first two pieces of "Your first node" as programs: the one on a
-free port, the other with a key of its own and the address it is told.
+article_code.py --nodes LISTENER DIALER ARTICLE writes the first two pieces of "Your first node" as the programs that they
+are, but that the first listens on a free port.
 """
 
 import pathlib
@@ -55,9 +55,7 @@ def code(article):
 def nodes(listener, dialer, article):
     """The two programs of the article, as main.swift in these folders."""
     (_, listening), (_, dialling), *_ = pieces(article)
-    begin = [*IMPORTS, "", "let key = PrivateKey.ed25519()", "let quic = try QuicTransport(identity: key)",
-             "let address = try Multiaddr(parsing: CommandLine.arguments[1])"]
-    for folder, lines in ((listener, listening), (dialer, [*begin, *dialling])):
+    for folder, lines in ((listener, listening), (dialer, dialling)):
         folder = pathlib.Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         text = "\n".join(lines).replace("/udp/4001/", "/udp/0/")
