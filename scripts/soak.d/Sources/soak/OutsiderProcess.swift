@@ -1,6 +1,7 @@
 import CSoakProcess
 import Dispatch
 import Multiaddr
+import NetStreamTesting
 import PeerID
 import Synchronization
 
@@ -29,7 +30,7 @@ final class OutsiderProcess: SoakOutsider {
     private let state = Mutex(State())
 
     /// Makes one from random bytes, and starts it.
-    init(_ random: inout SoakGenerator) async throws {
+    init(_ random: inout SeededGenerator) async throws {
         seed = (0..<4).map { _ in
             let digits = String(random.next(), radix: 16)
             return String(repeating: "0", count: 16 - digits.count) + digits

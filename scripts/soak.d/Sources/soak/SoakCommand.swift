@@ -54,7 +54,7 @@ import Musl
         signal(SIGPIPE, SIG_IGN)
         if let outsider { return try await runOutsider(seed: outsider) }
         let seed = seed ?? UInt64.random(in: 0 ... .max)
-        var random = SoakGenerator(seed: seed)
+        var random = SeededGenerator(seed: seed)
         let count = network == .quic ? outsiders : 0
         print("soak: \(hosts) hosts and \(count) processes on \(network), twice for \(minutes) min, seed \(seed)")
         var processes: [OutsiderProcess] = []
