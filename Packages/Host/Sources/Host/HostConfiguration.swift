@@ -10,8 +10,9 @@ public struct HostConfiguration: Sendable {
         /// Most connections with one peer. 3: two simultaneous dials and one to spare. A further one that the peer opens
         /// takes the place of the oldest that it opened, which is closed with "supplanted": a peer that was restarted
         /// is not locked out by connections it has forgotten. While the oldest is younger than ``dialTimeout`` it takes that of
-        /// the newest instead: a peer that dials many addresses at once keeps the first that answers. Where there is none, and when this host dials a peer that has as
-        /// many as it may, the connection stays that was dialled by the one of the two with the lesser ID.
+        /// the newest instead: a peer that dials many addresses at once keeps the first that answers. Where there is none, and
+        /// when this host dials a peer that has as many as it may, the connection stays that was dialled by the one of the two
+        /// with the lesser ID.
         public var limitPerPeer = 3
         /// How long a dial may take, all addresses together. 10 s.
         public var dialTimeout: Duration = .seconds(10)

@@ -8,7 +8,7 @@ import Testing
     private let peers = (0..<4).map { _ in PrivateKey.ed25519().peerID }
 
     @Test func theOldestWordThatHoldsComesFirst() {
-        var order = TouchOrder()
+        var order = TouchOrder<PeerID>()
         for (index, peer) in peers.enumerated() { order.append(peer, UInt64(index)) }
         order.append(peers[0], 4)
         let holds = { (peer: PeerID, touched: UInt64) in peer != self.peers[0] || touched == 4 }
@@ -21,7 +21,7 @@ import Testing
     }
 
     @Test func itKeepsNoMoreThanHolds() {
-        var order = TouchOrder()
+        var order = TouchOrder<PeerID>()
         for turn in 0..<10_000 { order.append(peers[turn % 4], UInt64(turn)) }
         order.removeAll { _, touched in touched >= 9_996 }
         #expect(order.count == 4)

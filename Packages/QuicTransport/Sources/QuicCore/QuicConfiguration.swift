@@ -38,8 +38,8 @@ public struct QuicConfiguration: Sendable, Hashable {
     /// packets in ten has five attempts in half a minute, and now and then all of them fail; this has seven.
     public var initialRoundTrip: Duration = .milliseconds(100)
 
-    /// The QUIC versions to speak, the preferred one first. Version 1 has to be one of them; the ones the installed library does not
-    /// have are refused when the transport is made.
+    /// The QUIC versions to speak, the preferred one first. Version 1 has to be one of them; the ones the installed library
+    /// does not have are refused when the transport is made.
     public var versions: [QuicVersion] = [.v1]
 
     /// The application protocols of TLS (ALPN), the preferred one first. libp2p over QUIC is `libp2p`.

@@ -12,10 +12,8 @@ struct DialBackOff: Sendable {
 
     static let limit = 4096
     private var failures: [Multiaddr: Failure] = [:]
-    /// The addresses in the order of their failures. One that failed again or succeeded leaves a word behind that does not
-    /// hold any more; there are never more of these than of the others at their limit.
-    private var order: [(address: Multiaddr, number: UInt64)] = []
-    private var first = 0
+    /// The addresses in the order of their failures, with the numbers of these.
+    private var order = TouchOrder<Multiaddr>()
     private var number: UInt64 = 0
 
     /// How many addresses failed.
@@ -52,25 +50,17 @@ struct DialBackOff: Sendable {
         number += 1
         let count = failures[address]?.count ?? 0
         failures[address] = Failure(count: count + 1, since: moment, number: number)
-        order.append((address, number))
-        while failures.count > Self.limit, first < order.count { dropOldest() }
-        if order.count > 2 * Self.limit { tidyUp() }
+        order.append(address, number)
+        if failures.count > Self.limit,
+            let oldest = order.removeOldest(where: { [failures] in failures[$0]?.number == $1 })
+        {
+            failures[oldest] = nil
+        }
+        // Half of the words at least do not hold any more then, so that each failure pays for two.
+        if order.count > 2 * Self.limit { order.removeAll { [failures] in failures[$0]?.number == $1 } }
     }
 
     mutating func succeeded(_ address: Multiaddr) {
         failures[address] = nil
-    }
-
-    /// Forgets the address that failed longest ago, or a word that does not hold any more.
-    private mutating func dropOldest() {
-        let oldest = order[first]
-        first += 1
-        if failures[oldest.address]?.number == oldest.number { failures[oldest.address] = nil }
-    }
-
-    /// Lets go of the words that do not hold any more. They are half of all at least, so that each failure pays for two.
-    private mutating func tidyUp() {
-        order = order[first...].filter { failures[$0.address]?.number == $0.number }
-        first = 0
     }
 }

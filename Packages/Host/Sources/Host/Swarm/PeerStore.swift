@@ -71,7 +71,7 @@ public final class PeerStore: Sendable {
     private struct State {
         var entries: [PeerID: Entry] = [:]
         /// Those that may be forgotten, in the order in which they were touched; older words on a peer are skipped.
-        var order = TouchOrder()
+        var order = TouchOrder<PeerID>()
         var clock: UInt64 = 0
         var size = 0
         /// When peers were last looked through for those whose time is over.
