@@ -181,7 +181,7 @@ import Testing
         network.run(seconds: 5)
         #expect(server.received[blocked]?.count == 64 << 10)
         let other = try #require(try core.openStream())
-        core.send(EmptyCollection<SendSegment>(), isEnd: true, on: other)
+        core.send([], isEnd: true, on: other)
         network.service(core, of: client)
         #expect(network.run(seconds: 5) { server.ended.contains(other) })
         // And the first one goes on when there is credit.

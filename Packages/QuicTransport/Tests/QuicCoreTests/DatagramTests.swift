@@ -262,7 +262,7 @@ import Testing
         dialed.send([SendSegment(copying: bytes)].compactMap { $0 }, isEnd: true, on: stream)
         network.service(dialed, of: client)
         #expect(network.run(seconds: 60) { server.ended.contains(stream) })
-        accepted.send(EmptyCollection<SendSegment>(), isEnd: true, on: stream)
+        accepted.send([], isEnd: true, on: stream)
         network.service(accepted, of: server)
         let second = try #require(try dialed.openStream())
         dialed.reset(second, code: 5)

@@ -44,9 +44,9 @@ import Testing
             }
         }
         func check(_ served: InboundHalf<Int>.Served) {
-            for (waiter, outcome) in served {
-                #expect(modelReaders.first?.id == waiter)
-                check(outcome, modelReaders.removeFirst().max)
+            for reader in served {
+                #expect(modelReaders.first?.id == reader.waiter)
+                check(reader.outcome, modelReaders.removeFirst().max)
             }
             #expect(modelReaders.isEmpty || expectation(1) == nil)
         }
@@ -65,7 +65,9 @@ import Testing
                     model += chunk
                     if fin { end = .end }
                 }
-                check(half.deliver(chunk, fin: fin))
+                var served: InboundHalf<Int>.Served = []
+                half.deliver(chunk, fin: fin, to: &served)
+                check(served)
             case 14..<30:
                 let max = 1 + Int(random.next() % 80)
                 if let outcome = half.read(upTo: max) {

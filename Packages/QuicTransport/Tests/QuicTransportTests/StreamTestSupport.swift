@@ -117,7 +117,7 @@ extension StreamMailbox {
     func deliver(_ chunk: [UInt8], fin: Bool) {
         var readers: InboundHalf<Reader>.Served = []
         deliver(chunk, fin: fin, to: &readers)
-        for (reader, outcome) in readers { reader.resume(returning: outcome) }
+        for reader in readers { reader.waiter.resume(returning: reader.outcome) }
     }
 }
 

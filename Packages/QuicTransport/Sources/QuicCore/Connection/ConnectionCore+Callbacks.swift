@@ -45,7 +45,7 @@ func connectionCallbacks() -> lp2p_events {
             core.announceEarlyData()
             core.adopt(StreamRecord(id: StreamID(rawValue: stream), tuner: core.streamTuner))
             core.streamCounts.accepted += 1
-            core.events.append(.streamOpened(StreamID(rawValue: stream)))
+            core.queues.events.append(.streamOpened(StreamID(rawValue: stream)))
         },
         stream_data: { owner, _, userData, data, length, fin in
             // For each packet: nothing is retained here, and nothing of the connection touched but for the first one.
@@ -63,7 +63,7 @@ func connectionCallbacks() -> lp2p_events {
         },
         stream_acked: { owner, _, userData, length in
             guard let core = core(owner), let record = record(userData), length > 0 else { return }
-            if record.unreportedAcknowledged == 0 { core.acknowledgedStreams.append(record) }
+            if record.unreportedAcknowledged == 0 { core.queues.acknowledgedStreams.append(record) }
             record.acknowledge(Int(clamping: length))
         },
         stream_reset: { owner, stream, userData, code in
@@ -73,10 +73,10 @@ func connectionCallbacks() -> lp2p_events {
                 core.flush(record)
             }
             core.streamCounts.reset += 1
-            core.events.append(.streamReset(StreamID(rawValue: stream), code: code))
+            core.queues.events.append(.streamReset(StreamID(rawValue: stream), code: code))
         },
         stream_stopped: { owner, stream, code in
-            core(owner)?.stops.append((StreamID(rawValue: stream), code))
+            core(owner)?.queues.stops.append((StreamID(rawValue: stream), code))
         },
         stream_closed: { owner, stream, userData, _, _ in
             guard let core = core(owner) else { return }
@@ -88,16 +88,16 @@ func connectionCallbacks() -> lp2p_events {
             // The last strong reference, apart from queues that skip it: the library has let go of its bytes.
             core.streams[StreamID(rawValue: stream)] = nil
             core.streamCounts.closed += 1
-            core.events.append(.streamClosed(StreamID(rawValue: stream)))
+            core.queues.events.append(.streamClosed(StreamID(rawValue: stream)))
         },
         stream_writable: { owner, _, userData in
             guard let core = core(owner), let record = record(userData), record.isBlocked else { return }
             record.isBlocked = false
-            core.events.append(.streamWritable(record.id))
+            core.queues.events.append(.streamWritable(record.id))
             core.enqueue(record)
         },
         streams_available: { owner, bidirectional in
-            if bidirectional != 0 { core(owner)?.events.append(.streamsAvailable) }
+            if bidirectional != 0 { core(owner)?.queues.events.append(.streamsAvailable) }
         },
         datagram: { owner, data, length in
             guard let core = core(owner) else { return }
@@ -108,7 +108,7 @@ func connectionCallbacks() -> lp2p_events {
                 return
             }
             core.datagramCounts.received += 1
-            core.events.append(.datagramReceived(Array(UnsafeRawBufferPointer(start: data, count: length))))
+            core.queues.events.append(.datagramReceived(Array(UnsafeRawBufferPointer(start: data, count: length))))
         },
         datagram_outcome: { owner, _, acknowledged in
             guard let core = core(owner) else { return }
@@ -116,19 +116,19 @@ func connectionCallbacks() -> lp2p_events {
         },
         path_validated: { owner, success in
             guard let core = core(owner) else { return }
-            core.pathOutcomes.append(success != 0)
+            core.queues.pathOutcomes.append(success != 0)
         },
         new_token: { owner, token, length in
             guard let core = core(owner) else { return }
             let bytes = Array(UnsafeRawBufferPointer(start: token, count: length))
-            core.events.append(.newToken(bytes))
-            core.routingChanges.append(.addressToken(bytes))
+            core.queues.events.append(.newToken(bytes))
+            core.queues.routingChanges.append(.addressToken(bytes))
         },
         stateless_reset: { owner in core(owner)?.wasReset = true },
         reset_token: { owner, token, inUse in
             let bytes = UnsafeRawBufferPointer(start: token, count: StatelessResetToken.length)
             guard let core = core(owner), let token = StatelessResetToken(bytes) else { return }
-            core.routingChanges.append(inUse != 0 ? .resetTokenInUse(token) : .resetTokenRetired(token))
+            core.queues.routingChanges.append(inUse != 0 ? .resetTokenInUse(token) : .resetTokenRetired(token))
         },
         qlog: { owner, last, data, length in
             guard let sink = core(owner)?.qlogSink else { return }
@@ -152,7 +152,7 @@ extension ConnectionCore {
         handshakeDone = true
         needsKeepAlive = true
         keepForEarlyData(in: session)
-        events.append(
+        queues.events.append(
             .handshakeCompleted(
                 HandshakeResult(
                     peer: peer,
@@ -171,6 +171,6 @@ extension ConnectionCore {
     /// The peer has completed the handshake too (RFC 9001 §4.1.2).
     func confirmed() {
         isConfirmed = true
-        events.append(.handshakeConfirmed)
+        queues.events.append(.handshakeConfirmed)
     }
 }

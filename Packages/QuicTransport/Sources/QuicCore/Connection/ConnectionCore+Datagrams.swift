@@ -29,10 +29,10 @@ extension ConnectionCore {
                 "a datagram of \(bytes.count) bytes does not fit, \(most) do; send less, or use a stream"
             )
         }
-        guard outgoingDatagrams.count < maxQueuedDatagrams else {
+        guard queues.outgoingDatagrams.count < maxQueuedDatagrams else {
             throw QuicError(.backPressure, "\(maxQueuedDatagrams) datagrams wait already; send fewer")
         }
-        outgoingDatagrams.append(bytes)
+        queues.outgoingDatagrams.append(bytes)
     }
 
     /// Asks the peer for a sign of life: an acknowledgement, which comes as ``ConnectionEvent/pingAcknowledged(_:)`` with the
@@ -43,7 +43,7 @@ extension ConnectionCore {
     public func ping() throws(QuicError) -> UInt64 {
         guard isOpen else { throw termination?.error ?? .closedLocally(code: 0, reason: "") }
         guard handshakeDone else { throw .state("the handshake is not done", attempted: "ping") }
-        guard let id = pings.add() else {
+        guard let id = queues.pings.add() else {
             throw QuicError(.limit, "\(PingQueue.limit) pings wait for their answer already; wait for some")
         }
         return id
@@ -64,7 +64,7 @@ extension ConnectionCore {
 
     /// Gives up the datagram that waits longest.
     func dropFirstDatagram() {
-        outgoingDatagrams.removeFirst()
+        queues.outgoingDatagrams.removeFirst()
         datagramCounts.dropped += 1
     }
 
@@ -75,7 +75,7 @@ extension ConnectionCore {
         isFirst: Bool,
         now: UInt64
     ) -> lp2p_written? {
-        while let datagram = outgoingDatagrams.first {
+        while let datagram = queues.outgoingDatagrams.first {
             guard datagram.count + lp2p_datagram_overhead() <= min(capacity, payloadNow) else {
                 // The packets of a batch must not be larger than its first: this one opens the next batch.
                 if !isFirst, capacity < payloadNow { return lp2p_written() }
@@ -90,7 +90,7 @@ extension ConnectionCore {
                 continue
             }
             if written.accepted == 1 {
-                outgoingDatagrams.removeFirst()
+                queues.outgoingDatagrams.removeFirst()
                 nextDatagramID += 1
                 datagramCounts.sent += 1
             }

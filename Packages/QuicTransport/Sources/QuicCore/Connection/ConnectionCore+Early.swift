@@ -34,7 +34,7 @@ extension ConnectionCore {
         guard let early = session?.earlySession else { return false }
         let result = earlyResult(peer: early.peer, alpn: early.alpn)
         earlyData = .possible(result)
-        events.append(.earlyDataStarted(result))
+        queues.events.append(.earlyDataStarted(result))
         return true
     }
 
@@ -54,7 +54,7 @@ extension ConnectionCore {
     func announceEarlyData() {
         guard isServer, !handshakeDone, case .possible(let result) = earlyData else { return }
         earlyData = .announced
-        events.append(.earlyDataStarted(result))
+        queues.events.append(.earlyDataStarted(result))
     }
 
     /// The handshake is done, and with it the time of early data.
@@ -80,13 +80,13 @@ extension ConnectionCore {
         let forgotten = streams.keys.sorted { $0.rawValue < $1.rawValue }
         for record in streams.values { letGo(record) }
         streams.removeAll()
-        sendQueue.removeAll()
-        heldByConnection.removeAll()
-        dirtyStreams.removeAll()
-        acknowledgedStreams.removeAll()
+        queues.sendQueue.removeAll()
+        queues.heldByConnection.removeAll()
+        queues.dirtyStreams.removeAll()
+        queues.acknowledgedStreams.removeAll()
         streamCounts.closed += UInt64(forgotten.count)
         nextStreamID = StreamID(rawValue: 0)
-        if case .possible = earlyData { events.append(.earlyDataRejected(forgotten)) }
+        if case .possible = earlyData { queues.events.append(.earlyDataRejected(forgotten)) }
     }
 
     /// Keeps what a client has to remember for early data on its next connection, until the ticket comes.

@@ -4,15 +4,15 @@ extension ConnectionCore {
         let sequence = identifierCounts.issued
         identifierCounts.issued += 1
         ownIDs.append((id, sequence))
-        routingChanges.append(.issued(id, sequence: sequence))
-        events.append(.connectionIDIssued(id, sequence: sequence))
+        queues.routingChanges.append(.issued(id, sequence: sequence))
+        queues.events.append(.connectionIDIssued(id, sequence: sequence))
     }
 
     /// The peer has retired a connection ID of this side, and nothing that bears it is expected any more.
     func retired(_ id: ConnectionID) {
-        routingChanges.append(.retired(id))
+        queues.routingChanges.append(.retired(id))
         identifierCounts.retired += 1
         guard let index = ownIDs.firstIndex(where: { $0.id == id }) else { return }
-        events.append(.connectionIDRetired(id, sequence: ownIDs.remove(at: index).sequence))
+        queues.events.append(.connectionIDRetired(id, sequence: ownIDs.remove(at: index).sequence))
     }
 }

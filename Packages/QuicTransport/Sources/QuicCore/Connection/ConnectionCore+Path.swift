@@ -30,7 +30,7 @@ extension ConnectionCore {
 
     /// A good datagram has arrived.
     func notePath(arrivedAt local: NetworkAddress) {
-        if pathOutcomes.isEmpty {
+        if queues.pathOutcomes.isEmpty {
             // Nearly always: the same path as before, on which the local address is known by now.
             if path.local != local, path.local.isUnspecified, path.local.port == local.port { path.local = local }
             return
@@ -40,19 +40,19 @@ extension ConnectionCore {
 
     /// Says what became of validations, and whether the connection has moved.
     func reportPathOutcomes(arrivedAt local: NetworkAddress? = nil) {
-        guard !pathOutcomes.isEmpty else { return }
+        guard !queues.pathOutcomes.isEmpty else { return }
         var current = libraryPath
         // The socket that was left, or that the connection did not come to, is of no concern any more.
         openLocals.removeAll { $0 != current.local }
         if current.local.port == path.local.port, current.local.isUnspecified { current.local = path.local }
         if let local, current.local.isUnspecified, current.local.port == local.port { current.local = local }
-        if current != path, pathOutcomes.contains(true) {
-            events.append(.pathChanged(from: path, to: current))
-            if current.remote != path.remote { routingChanges.append(.moved(to: current.remote)) }
+        if current != path, queues.pathOutcomes.contains(true) {
+            queues.events.append(.pathChanged(from: path, to: current))
+            if current.remote != path.remote { queues.routingChanges.append(.moved(to: current.remote)) }
             path = current
         }
-        for success in pathOutcomes { events.append(.pathValidated(success: success)) }
-        pathOutcomes.removeAll(keepingCapacity: true)
+        for success in queues.pathOutcomes { queues.events.append(.pathValidated(success: success)) }
+        queues.pathOutcomes.removeAll(keepingCapacity: true)
     }
 
     /// The path that the library uses, validated or not.

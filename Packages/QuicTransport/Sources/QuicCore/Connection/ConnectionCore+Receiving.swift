@@ -19,8 +19,8 @@ extension ConnectionCore {
         ecn: UInt8,
         now: UInt64
     ) {
-        traffic.datagramsReceived &+= UInt64(Self.datagrams(in: datagrams.count, of: segmentSize))
-        traffic.bytesReceived &+= UInt64(datagrams.count)
+        counted.datagramsReceived &+= UInt64(Self.datagrams(in: datagrams.count, of: segmentSize))
+        counted.bytesReceived &+= UInt64(datagrams.count)
         idlePacing = nil
         var offset = 0
         while offset < datagrams.count {
@@ -67,10 +67,10 @@ extension ConnectionCore {
                 now
             )
         }
-        if !heldByConnection.isEmpty, lp2p_conn_max_data_left(pointer) > 0 { releaseHeldStreams() }
-        if !stops.isEmpty { reportStops(wereRead: train.status == LP2P_OK) }
+        if !queues.heldByConnection.isEmpty, lp2p_conn_max_data_left(pointer) > 0 { releaseHeldStreams() }
+        if !queues.stops.isEmpty { reportStops(wereRead: train.status == LP2P_OK) }
         if train.status == LP2P_OK { notePath(arrivedAt: local) }
-        if pings.hasPacketsOnTheirWay { reportPings() }
+        if queues.pings.hasPacketsOnTheirWay { reportPings() }
         if needsKeepAlive { adaptKeepAlive() }
         if isUnverified {
             fail(LP2P_INTERNAL, now: now)
@@ -83,9 +83,9 @@ extension ConnectionCore {
     }
 
     private func reportPings() {
-        for slot in pings.slotsInUse
+        for slot in queues.pings.slotsInUse
         where lp2p_conn_watch_acked(pointer, Int32(LP2P_WATCH_PING) + Int32(slot)) != 0 {
-            for id in pings.acknowledged(slot) { events.append(.pingAcknowledged(id)) }
+            for id in queues.pings.acknowledged(slot) { queues.events.append(.pingAcknowledged(id)) }
         }
     }
 
@@ -104,14 +104,14 @@ extension ConnectionCore {
     /// The library has reset the streams whose bytes the peer does not want.
     private func reportStops(wereRead: Bool) {
         if wereRead {
-            for (stream, code) in stops {
+            for (stream, code) in queues.stops {
                 guard let record = streams[stream], !record.sendingOver else { continue }
                 record.stopSending()
                 streamCounts.reset += 1
-                events.append(.streamStopped(stream, code: code))
+                queues.events.append(.streamStopped(stream, code: code))
             }
         }
-        stops.removeAll(keepingCapacity: true)
+        queues.stops.removeAll(keepingCapacity: true)
     }
 
     /// Does what is due. Call it when ``nextDeadline`` has come.
@@ -225,12 +225,12 @@ extension ConnectionCore {
         guard termination == nil else { return }
         termination = end
         stash = nil
-        for record in dirtyStreams { flush(record) }
-        dirtyStreams.removeAll()
-        sendQueue.removeAll()
-        heldByConnection.removeAll()
-        outgoingDatagrams.removeAll()
-        pings = PingQueue()
-        events.append(.terminated(end))
+        for record in queues.dirtyStreams { flush(record) }
+        queues.dirtyStreams.removeAll()
+        queues.sendQueue.removeAll()
+        queues.heldByConnection.removeAll()
+        queues.outgoingDatagrams.removeAll()
+        queues.pings = PingQueue()
+        queues.events.append(.terminated(end))
     }
 }

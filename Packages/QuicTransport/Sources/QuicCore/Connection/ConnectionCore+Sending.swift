@@ -43,22 +43,22 @@ extension ConnectionCore {
         guard let base = buffer.baseAddress else { return nil }
 
         idlePacing = nil
-        pings.retryAt = nil
+        queues.pings.retryAt = nil
         lp2p_conn_begin_batch(pointer)
         let pulse = takePulse(now: now)
         let full = min(pathSize.limit ?? pulse.full, buffer.count)
         payloadNow = full
         let probeSize = pathSize.probeSize(pulse, among: PathSizes.upwards, now: now)
         let offered = probeSize ?? pathSize.limit ?? (mayDiscoverPathSize ? maxPayload : full)
-        if pings.isDue(now: now) { lp2p_conn_want_ping(pointer, 1) }
+        if queues.pings.isDue(now: now) { lp2p_conn_want_ping(pointer, 1) }
         defer {
             // The validation of a path is given up where its packets would be written.
             reportPathOutcomes()
-            if pings.isDue(now: now) {
+            if queues.pings.isDue(now: now) {
                 lp2p_conn_want_ping(pointer, 0)
-                pings.postpone(until: now &+ 3 &* pulse.probeTimeout, now: now)
+                queues.pings.postpone(until: now &+ 3 &* pulse.probeTimeout, now: now)
                 // To the library a PING is not due at the very time of the last packet.
-                if lastSent == now { pings.retryAt = now + 1 }
+                if lastSent == now { queues.pings.retryAt = now + 1 }
             }
         }
         let numberBefore = lp2p_conn_last_packet_number(pointer)
@@ -84,9 +84,9 @@ extension ConnectionCore {
                 putAside(base + batch.count, count: written.length, ecn: written.ecn)
                 break
             }
-            if pings.isDue(now: now), lp2p_conn_last_packet_number(pointer) > numberBefore {
+            if queues.pings.isDue(now: now), lp2p_conn_last_packet_number(pointer) > numberBefore {
                 lp2p_conn_want_ping(pointer, 0)
-                if let slot = pings.sent(giveUpAt: now &+ 3 &* pulse.probeTimeout, now: now) {
+                if let slot = queues.pings.sent(giveUpAt: now &+ 3 &* pulse.probeTimeout, now: now) {
                     lp2p_conn_watch(pointer, Int32(LP2P_WATCH_PING) + Int32(slot))
                 }
             }
@@ -100,7 +100,7 @@ extension ConnectionCore {
             segments += train.packets
             if train.stray_length > 0 || train.length < train.packets * batch.segmentSize { break }
         }
-        if let first = sendQueue.popFirst() { sendQueue.append(first) }
+        if let first = queues.sendQueue.popFirst() { queues.sendQueue.append(first) }
         guard batch.count > 0 else {
             paceLast(now: now)
             return nil
@@ -154,7 +154,7 @@ extension ConnectionCore {
         now: UInt64
     ) -> lp2p_train_written {
         let most = min(most, (buffer.count - batch.count) / batch.segmentSize)
-        guard most > 0, outgoingDatagrams.isEmpty, !pings.isDue(now: now), let record = nextSender(),
+        guard most > 0, queues.outgoingDatagrams.isEmpty, !queues.pings.isDue(now: now), let record = nextSender(),
             let start = buffer.baseAddress.map({ $0 + batch.count })
         else { return lp2p_train_written() }
         let count = gather(record, limit: most * batch.segmentSize)
@@ -195,8 +195,8 @@ extension ConnectionCore {
     private func isBulk(_ length: Int, full: Int) -> Bool { length <= full && length + 16 > full }
 
     private func countSent(_ batch: SendBatch) {
-        traffic.bytesSent &+= UInt64(batch.count)
-        traffic.datagramsSent &+= UInt64(batch.segments)
+        counted.bytesSent &+= UInt64(batch.count)
+        counted.datagramsSent &+= UInt64(batch.segments)
     }
 
     private func takeStash(into buffer: UnsafeMutableRawBufferPointer) -> SendBatch? {
@@ -246,7 +246,7 @@ extension ConnectionCore {
         guard isFirst, written.length == 0, written.accepted == 0 else { return written }
         // Congestion holds everything back; or else only the datagram has no room, and must not hold up the streams.
         let other = writeStreamFrames(bytes, capacity: capacity, now: now)
-        if other.length > 0, !outgoingDatagrams.isEmpty { dropFirstDatagram() }
+        if other.length > 0, !queues.outgoingDatagrams.isEmpty { dropFirstDatagram() }
         return other
     }
 
@@ -293,10 +293,10 @@ extension ConnectionCore {
 
     /// The first stream of the queue that has something to send.
     private func nextSender() -> StreamRecord? {
-        while let record = sendQueue.first {
+        while let record = queues.sendQueue.first {
             if record.wantsToSend { return record }
             record.isQueued = false
-            sendQueue.removeFirst()
+            queues.sendQueue.removeFirst()
         }
         return nil
     }
@@ -336,25 +336,25 @@ extension ConnectionCore {
     private func hold(_ record: StreamRecord) {
         if lp2p_conn_max_data_left(pointer) == 0, !record.isHeld {
             record.isHeld = true
-            heldByConnection.append(record)
+            queues.heldByConnection.append(record)
         }
         record.isBlocked = true
     }
 
     /// The peer gave the connection more credit.
     func releaseHeldStreams() {
-        for record in heldByConnection {
+        for record in queues.heldByConnection {
             record.isHeld = false
             record.isBlocked = false
-            events.append(.streamWritable(record.id))
+            queues.events.append(.streamWritable(record.id))
             enqueue(record)
         }
-        heldByConnection.removeAll(keepingCapacity: true)
+        queues.heldByConnection.removeAll(keepingCapacity: true)
     }
 
     func enqueue(_ record: StreamRecord) {
         guard !record.isQueued, record.wantsToSend else { return }
         record.isQueued = true
-        sendQueue.append(record)
+        queues.sendQueue.append(record)
     }
 }

@@ -27,7 +27,7 @@ extension ConnectionCore {
     /// Queues bytes of a stream, and with `isEnd` its end (FIN). Nothing is sent after the end.
     ///
     /// The segments are kept until the peer has acknowledged them. Does nothing on a stream that is gone.
-    public func send(_ segments: some Sequence<SendSegment>, isEnd: Bool, on stream: StreamID) {
+    public func send(_ segments: [SendSegment], isEnd: Bool, on stream: StreamID) {
         guard isOpen, let record = streams[stream], !record.endQueued, !record.sendingOver else { return }
         for segment in segments where segment.count > 0 { record.segments.append(segment) }
         if isEnd { record.endQueued = true }
@@ -79,7 +79,7 @@ extension ConnectionCore {
     func letGo(_ record: StreamRecord) {
         record.sendingOver = true
         record.segments.removeAll()
-        if record.isHeld { heldByConnection.removeAll { $0 === record } }
+        if record.isHeld { queues.heldByConnection.removeAll { $0 === record } }
     }
 
     func adopt(_ record: StreamRecord) {
@@ -90,7 +90,7 @@ extension ConnectionCore {
     func markDirty(_ record: StreamRecord) {
         guard !record.arrivals.pointee.isDirty else { return }
         record.arrivals.pointee.isDirty = true
-        dirtyStreams.append(record)
+        queues.dirtyStreams.append(record)
     }
 
     /// Turns what a stream has gathered into events.
@@ -100,14 +100,14 @@ extension ConnectionCore {
         let isEnd = record.arrivals.pointee.hasUnreportedEnd
         record.arrivals.pointee.hasUnreportedEnd = false
         let (full, last) = record.arrivals.pointee.drain()
-        for piece in full { events.append(.streamData(record.id, bytes: piece, isEnd: false)) }
+        for piece in full { queues.events.append(.streamData(record.id, bytes: piece, isEnd: false)) }
         // A full piece is never the last one: it was put aside because of what came behind it.
-        if !last.isEmpty || isEnd { events.append(.streamData(record.id, bytes: last, isEnd: isEnd)) }
+        if !last.isEmpty || isEnd { queues.events.append(.streamData(record.id, bytes: last, isEnd: isEnd)) }
     }
 
     func flushAcknowledged(_ record: StreamRecord) {
         guard record.unreportedAcknowledged > 0 else { return }
-        events.append(.streamAcknowledged(record.id, count: record.unreportedAcknowledged))
+        queues.events.append(.streamAcknowledged(record.id, count: record.unreportedAcknowledged))
         record.unreportedAcknowledged = 0
     }
 }

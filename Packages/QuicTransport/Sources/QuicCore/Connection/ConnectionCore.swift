@@ -64,21 +64,21 @@ public final class ConnectionCore {
 
     // MARK: streams
 
+    // These two are looked at many times for each packet. A release build takes no note of who is using them, which would cost
+    // more than the use. It needs none: a connection belongs to one thread, and no method calls another one, or the C library,
+    // which calls back, from inside a change of either. Every debug build, which is what the tests and the sanitizers run,
+    // still takes note, and stops the process where that is not so.
+    #if !DEBUG
+    @exclusivity(unchecked)
+    #endif
     var streams: [StreamID: StreamRecord] = [:]
-    /// Streams with something to send, in turn.
-    var sendQueue: Deque<StreamRecord> = []
-    /// Streams that wait for the connection's flow-control credit.
-    var heldByConnection: [StreamRecord] = []
-    var dirtyStreams: [StreamRecord] = []
-    var acknowledgedStreams: [StreamRecord] = []
-    /// STOP_SENDING frames in the datagram that is being read.
-    var stops: [(stream: StreamID, code: UInt64)] = []
+    #if !DEBUG
+    @exclusivity(unchecked)
+    #endif
+    var queues = ConnectionQueues()
 
     // MARK: output
 
-    var events: Deque<ConnectionEvent> = []
-    /// What the endpoint has to know about the routing to this connection and has not asked for yet, oldest first.
-    var routingChanges: [RoutingChange] = []
     let qlogSink: QlogSink?
     let closeTimeout: UInt64
     let keepAlive: UInt64
@@ -86,12 +86,10 @@ public final class ConnectionCore {
     var closePath: (remote: NetworkAddress, local: NetworkAddress)?
     /// A packet that was written for another path than the batch it came in.
     var stash: Stash?
-    var outgoingDatagrams: Deque<[UInt8]> = []
     let maxQueuedDatagrams: Int
     /// For the window of the connection, and to copy for that of each stream; `nil` where the library sees to them.
     var connectionTuner: WindowTuner?
     let streamTuner: WindowTuner?
-    var pings = PingQueue()
     /// When the last batch was written.
     var lastSent: UInt64 = 0
     /// What was sent since pacing was last told.
@@ -126,8 +124,6 @@ public final class ConnectionCore {
     var openLocals: [NetworkAddress] = []
     /// The path in use, the address of this side as datagrams arrived there.
     var path: NetworkPath
-    /// Paths that were validated or not in the datagram that is being read.
-    var pathOutcomes: [Bool] = []
     let migration: QuicConfiguration.Migration
     private let remoteSockaddr = UnsafeMutablePointer<sockaddr_storage>.allocate(capacity: 1)
     private let localSockaddr = UnsafeMutablePointer<sockaddr_storage>.allocate(capacity: 1)
@@ -159,10 +155,13 @@ public final class ConnectionCore {
     /// The QUIC version as far as it is known.
     let firstVersion: UInt32
     var needsKeepAlive = false
+    /// The endpoint has nothing more to do for the handshake.
+    var isSettled = false
     /// The end of the connection, once it is known.
     public internal(set) var termination: ConnectionTermination?
     /// Counters of datagrams and bytes.
-    public internal(set) var traffic = ConnectionTraffic()
+    public var traffic: ConnectionTraffic { counted }
+    var counted = ConnectionTraffic()
     /// How many streams there have been.
     public internal(set) var streamCounts = StreamCounts()
     /// The number of the next stream that this side opens (RFC 9000 §2.1). When early data is refused, the numbers of its
@@ -173,28 +172,6 @@ public final class ConnectionCore {
     var identifierCounts = ConnectionIDCounts()
     /// The connection IDs of this side that are in use, with their numbers: as many as the peer asked for.
     var ownIDs: [(id: ConnectionID, sequence: UInt64)]
-
-    /// What changed about how datagrams find this connection, or the next one to its peer.
-    enum RoutingChange {
-        /// This side issued a connection ID.
-        case issued(ConnectionID, sequence: UInt64)
-        /// The peer is done with a connection ID of this side.
-        case retired(ConnectionID)
-        /// The peer, or the path to it, is elsewhere now.
-        case moved(to: NetworkAddress)
-        /// A datagram that ends in this token is a stateless reset.
-        case resetTokenInUse(StatelessResetToken)
-        case resetTokenRetired(StatelessResetToken)
-        /// The server's token for the next connection to it.
-        case addressToken([UInt8])
-    }
-
-    struct Stash {
-        var bytes: [UInt8]
-        var remote: NetworkAddress
-        var local: NetworkAddress
-        var ecn: UInt8
-    }
 
     /// Opens a connection: a client's first packet is in its next batch, a server waits for the client's.
     ///
@@ -230,8 +207,8 @@ public final class ConnectionCore {
         lp2p_conn_delete(pointer)
         pointer = nil
         streams.removeAll()
-        dirtyStreams.removeAll()
-        acknowledgedStreams.removeAll()
+        queues.dirtyStreams.removeAll()
+        queues.acknowledgedStreams.removeAll()
         stash = nil
     }
 
@@ -309,7 +286,7 @@ public final class ConnectionCore {
         case .open:
             var expiry = lp2p_conn_expiry(pointer)
             if let idlePacing, expiry == idlePacing.next { expiry = idlePacing.otherwise }
-            expiry = min(expiry, pings.deadline ?? .max)
+            expiry = min(expiry, queues.pings.deadline ?? .max)
             return expiry == .max ? nil : expiry
         case .closing(let until), .draining(let until): return until
         case .finished: return nil
@@ -318,7 +295,7 @@ public final class ConnectionCore {
 
     /// Whether bytes or datagrams wait to be sent, such as for congestion control to allow it. What flow control holds up does
     /// not count.
-    public var hasQueuedData: Bool { !sendQueue.isEmpty || !outgoingDatagrams.isEmpty }
+    public var hasQueuedData: Bool { !queues.sendQueue.isEmpty || !queues.outgoingDatagrams.isEmpty }
 
     /// Where the peer is now; it may move (RFC 9000 §9).
     public var remoteAddress: NetworkAddress { path.remote }
@@ -348,21 +325,25 @@ public final class ConnectionCore {
 
     /// The next thing that happened, or `nil`.
     public func nextEvent() -> ConnectionEvent? {
-        if events.isEmpty {
-            for record in dirtyStreams { flush(record) }
-            dirtyStreams.removeAll(keepingCapacity: true)
-            for record in acknowledgedStreams { flushAcknowledged(record) }
-            acknowledgedStreams.removeAll(keepingCapacity: true)
+        if queues.events.isEmpty {
+            if !queues.dirtyStreams.isEmpty {
+                for record in queues.dirtyStreams { flush(record) }
+                queues.dirtyStreams.removeAll(keepingCapacity: true)
+            }
+            if !queues.acknowledgedStreams.isEmpty {
+                for record in queues.acknowledgedStreams { flushAcknowledged(record) }
+                queues.acknowledgedStreams.removeAll(keepingCapacity: true)
+            }
         }
-        return events.popFirst()
+        return queues.events.popFirst()
     }
 
     /// Takes what the endpoint has to know, oldest first.
     func takeRoutingChanges() -> [RoutingChange] {
-        guard !routingChanges.isEmpty else { return [] }
+        guard !queues.routingChanges.isEmpty else { return [] }
         // There are none for most of a connection's life: no memory is kept for them.
-        defer { routingChanges = [] }
-        return routingChanges
+        defer { queues.routingChanges = [] }
+        return queues.routingChanges
     }
 
     /// Sends a client the token with which its next connection skips address validation (RFC 9000 §8.1.3). Failing means

@@ -11,7 +11,12 @@ struct PingQueue {
 
     private var nextID: UInt64 = 0
     private var waiting: [UInt64] = []
-    private var onTheirWay: [(ids: [UInt64], giveUpAt: UInt64)?] = Array(repeating: nil, count: slots)
+    private var onTheirWay: [(ids: [UInt64], giveUpAt: UInt64)?] = Array(repeating: nil, count: slots) {
+        didSet { hasPacketsOnTheirWay = onTheirWay.contains { $0 != nil } }
+    }
+
+    /// Whether an acknowledgement may be under way.
+    private(set) var hasPacketsOnTheirWay = false
 
     /// Asks for a ping; `nil` when too many wait.
     mutating func add() -> UInt64? {
@@ -24,12 +29,11 @@ struct PingQueue {
 
     /// Whether a packet for some of them is to be written.
     func isDue(now: UInt64) -> Bool {
+        // Asked several times for each batch, and nearly always there are none.
+        if waiting.isEmpty, !hasPacketsOnTheirWay { return false }
         if !waiting.isEmpty, onTheirWay.contains(where: { $0 == nil }) { return true }
         return onTheirWay.contains { isLost($0, now: now) }
     }
-
-    /// Whether an acknowledgement may be under way.
-    var hasPacketsOnTheirWay: Bool { onTheirWay.contains { $0 != nil } }
 
     /// The slots of the packets on their way.
     var slotsInUse: [Int] { onTheirWay.indices.filter { onTheirWay[$0] != nil } }
@@ -39,6 +43,7 @@ struct PingQueue {
 
     /// When to try again, should a packet have been lost or not been written.
     var deadline: UInt64? {
+        guard hasPacketsOnTheirWay else { return retryAt }
         let lost = onTheirWay.compactMap { $0?.giveUpAt }.min()
         return retryAt.map { min($0, lost ?? $0) } ?? lost
     }

@@ -17,7 +17,11 @@ final class StreamRecord {
 
     // MARK: sending
 
-    /// Segments that are not acknowledged in full, oldest first.
+    /// Segments that are not acknowledged in full, oldest first. Like ``ConnectionCore/queues`` for many looks at each packet,
+    /// and as safe: whoever changes them does nothing else meanwhile.
+    #if !DEBUG
+    @exclusivity(unchecked)
+    #endif
     var segments: Deque<SendSegment> = []
     /// Bytes of the first segment that are acknowledged.
     var acknowledgedInFirst = 0

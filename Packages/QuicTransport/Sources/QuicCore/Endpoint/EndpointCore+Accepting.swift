@@ -18,19 +18,19 @@ extension EndpointCore {
         let source = remote.source
         switch proof {
         case .invalid:
-            statistics.invalidTokens += 1
+            counted.invalidTokens += 1
             return refuse(datagram, &request, .invalidToken, now: now)
         case .none:
             if group.mustProveAddress(source, now: now) { return retry(request, to: remote, now: now) }
-        case .retry, .earlierConnection: statistics.validatedByToken += 1
+        case .retry, .earlierConnection: counted.validatedByToken += 1
         }
         guard group.takeHalfOpen(source) else {
-            statistics.rejected += 1
+            counted.rejected += 1
             return drop(.limited)
         }
         guard budget.take() else {
             group.giveBackHalfOpen(source)
-            statistics.rejected += 1
+            counted.rejected += 1
             return refuse(datagram, &request, .connectionRefused, now: now)
         }
         let core: ConnectionCore
@@ -39,7 +39,7 @@ extension EndpointCore {
         } catch {
             budget.giveBack()
             group.giveBackHalfOpen(source)
-            statistics.rejected += 1
+            counted.rejected += 1
             return drop(.limited)
         }
         halfOpen[core.handle] = source
@@ -60,7 +60,7 @@ extension EndpointCore {
         guard let packet = tokens.retry(answering: request, as: entropy.makeIdentifier(), to: remote, now: now) else {
             return drop(.limited)
         }
-        statistics.retries += 1
+        counted.retries += 1
         return .reply(packet)
     }
 

@@ -27,8 +27,8 @@ extension EndpointCore {
         now: UInt64
     ) -> Outcome {
         lastReceived = now
-        statistics.datagramsReceived &+= 1
-        statistics.bytesReceived &+= UInt64(datagram.count)
+        counted.datagramsReceived &+= 1
+        counted.bytesReceived &+= UInt64(datagram.count)
         guard let first = datagram.first else { return drop(.malformed) }
         if first & 0x80 == 0, let core = shortHeaderOwner(datagram) {
             core.receive(datagram, from: remote, to: local, ecn: ecn, now: now)
@@ -50,8 +50,8 @@ extension EndpointCore {
         }
         if mayOpen, !isPassedOn, let owner = otherOwner(of: header, datagram) {
             // It counts where it goes.
-            statistics.datagramsReceived &-= 1
-            statistics.bytesReceived &-= UInt64(datagram.count)
+            counted.datagramsReceived &-= 1
+            counted.bytesReceived &-= UInt64(datagram.count)
             return .elsewhere(owner)
         }
         switch header.kind {
@@ -92,8 +92,8 @@ extension EndpointCore {
         }
         let length = runLength(datagrams, segmentSize: segmentSize)
         lastReceived = now
-        statistics.datagramsReceived &+= UInt64(ConnectionCore.datagrams(in: length, of: segmentSize))
-        statistics.bytesReceived &+= UInt64(length)
+        counted.datagramsReceived &+= UInt64(ConnectionCore.datagrams(in: length, of: segmentSize))
+        counted.bytesReceived &+= UInt64(length)
         let run = UnsafeRawBufferPointer(rebasing: datagrams[..<length])
         core.receive(run, segmentSize: segmentSize, from: remote, to: local, ecn: ecn, now: now)
         return (.connection(core), length)
@@ -113,8 +113,8 @@ extension EndpointCore {
     }
 
     func drop(_ reason: DropReason) -> Outcome {
-        statistics.dropped &+= 1
-        if reason == .malformed { statistics.malformed &+= 1 }
+        counted.dropped &+= 1
+        if reason == .malformed { counted.malformed &+= 1 }
         return .dropped(reason)
     }
 
@@ -171,7 +171,7 @@ extension EndpointCore {
         if let core = resetTarget(datagram, from: remote) {
             core.receive(datagram, from: remote, to: local, ecn: ecn, now: now)
             if !core.isOpen {
-                statistics.statelessResetsReceived += 1
+                counted.statelessResetsReceived += 1
                 return .connection(core)
             }
         }
@@ -180,7 +180,7 @@ extension EndpointCore {
         else { return drop(.unrouted) }
         guard group.takeReply(now: now) else { return drop(.rationed) }
         guard let token = try? entropy.identifiers.resetToken(for: id) else { return drop(.unrouted) }
-        statistics.statelessResets += 1
+        counted.statelessResets += 1
         return .reply(entropy.withGenerator { StatelessReset.packet(token: token, length: length, using: &$0) })
     }
 
@@ -211,7 +211,7 @@ extension EndpointCore {
             random: random
         )
         guard let packet else { return drop(.unrouted) }
-        statistics.versionNegotiations += 1
+        counted.versionNegotiations += 1
         return .reply(packet)
     }
 }

@@ -4,6 +4,8 @@ extension EndpointCore {
     /// Brings the routing up to date with what a connection did. Call it after each round of input and writing, and best
     /// also between the two: then a new client gets its token for the next connection at once.
     public func synchronize(_ core: ConnectionCore) {
+        // Nearly always: it is called after each turn of each connection.
+        if core.isSettled, core.queues.routingChanges.isEmpty { return }
         let handle = core.handle
         guard connections[handle] != nil else { return }
         for change in core.takeRoutingChanges() {
@@ -33,11 +35,11 @@ extension EndpointCore {
 
     /// The handshake is over, one way or the other: the connection does not count as half-open any more.
     private func settle(_ core: ConnectionCore) {
-        if !registry.isEstablished(core.handle) { registry.promote(core.handle) }
+        core.isSettled = registry.isEstablished(core.handle) || registry.promote(core.handle)
         guard let source = halfOpen.removeValue(forKey: core.handle) else { return }
         group.giveBackHalfOpen(source)
-        statistics.accepted += 1
-        if core.tookEarlyData { statistics.earlyDataAccepted += 1 }
+        counted.accepted += 1
+        if core.tookEarlyData { counted.earlyDataAccepted += 1 }
         core.sendSessionTicket()
         if let token = tokens.addressToken(for: core.remoteAddress, now: lastReceived) {
             core.submit(addressToken: token)

@@ -44,7 +44,8 @@ public final class EndpointCore {
     /// nothing.
     public var makeQlogSink: ((_ original: ConnectionID, _ isServer: Bool) -> QlogSink?)?
     /// Counters since the endpoint was made.
-    public internal(set) var statistics = EndpointStatistics()
+    public var statistics: EndpointStatistics { counted }
+    var counted = EndpointStatistics()
     /// Which connection IDs lead where.
     public internal(set) var registry = ConnectionIDRegistry<ConnectionHandle>()
 
@@ -201,7 +202,7 @@ public final class EndpointCore {
         let core = try ConnectionCore(opening, now: now)
         registry.registerPending(source, for: handle, at: remote)
         connections[handle] = core
-        statistics.dialed += 1
+        counted.dialed += 1
         return core
     }
 

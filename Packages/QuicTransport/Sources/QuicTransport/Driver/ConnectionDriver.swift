@@ -21,6 +21,11 @@ final class ConnectionDriver {
     let wakes: WakeList
     /// The handle, once the peer is verified.
     var connection: QuicConnection?
+    /// Looked at for each event. A release build does not take note of who is using it: everything here happens on one event
+    /// loop, and nothing is called from inside a change of it. The debug builds that all tests run do, and stop if that is not so.
+    #if !DEBUG
+    @exclusivity(unchecked)
+    #endif
     var streams: [StreamID: StreamMailbox] = [:]
     let sendMemory: SendMemory
     /// Whether early connections of this side are handed up, or those of peers, before their handshake is done.
@@ -72,7 +77,11 @@ final class ConnectionDriver {
     /// Stands in the endpoint's list of connections to service.
     var isTouched = false
     private var timer: (due: UInt64, scheduled: Scheduled<Void>)?
-    private var segments: [OutboundSegment] = []
+    /// Room for what a stream has to send, on its way from the mailbox to the core.
+    private var outbound: (taken: [OutboundSegment], segments: [SendSegment]) = ([], [])
+    /// The connection has its turn, and a mailbox was left something for the loop meanwhile.
+    private var isInTurn = false
+    private var hasNewOrders = false
     /// Who waited for what has just arrived, until everything that came with it is delivered.
     private var readers: InboundHalf<StreamMailbox.Reader>.Served = []
     private var isOver = false
@@ -104,8 +113,12 @@ final class ConnectionDriver {
         endpoint.serviceSoon()
     }
 
-    /// Whether tasks run on the loop, at the end of whose turn this connection now has its own.
+    /// Whether this connection has its turn, or tasks run on the loop, at the end of whose turn it now has its own.
     func joinsTurn() -> Bool {
+        if isInTurn {
+            hasNewOrders = true
+            return true
+        }
         guard endpoint.taskExecutor.isBusy else { return false }
         endpoint.touch(self)
         return true
@@ -120,9 +133,13 @@ final class ConnectionDriver {
     ///   they write can go with it. There is another turn, when they have run.
     func service(now: UInt64, gathers: Bool = false) {
         guard !isOver else { return }
+        isInTurn = true
+        defer { isInTurn = false }
         takeOrders()
         handleEvents()
         if gathers, core.isEstablished, endpoint.taskExecutor.isBusy { return endpoint.postpone(self) }
+        // Bytes that went straight to who waited for them give credit, which goes with what is written now.
+        if hasNewOrders { takeOrders() }
         let isPaced = send(now: now) || core.hasQueuedData
         endpoint.core.synchronize(core)
         // Writing can end the connection.
@@ -135,6 +152,7 @@ final class ConnectionDriver {
             armTimer(now: now, isExact: isPaced)
             publishRoundTripTime(now: now)
         }
+        if hasNewOrders { endpoint.touch(self) }
     }
 
     /// Tells the connection object how long a round trip takes, ten times a second at most: it is read without a hop to
@@ -149,19 +167,23 @@ final class ConnectionDriver {
     }
 
     private func takeOrders() {
-        for (id, mailbox) in wakes.take() {
-            let orders = mailbox.takeOutbound(into: &segments)
+        hasNewOrders = false
+        let waiting = wakes.take()
+        guard !waiting.isEmpty else { return }
+        var (taken, segments) = outbound
+        outbound = ([], [])
+        defer { outbound = (taken, segments) }
+        for (id, mailbox) in waiting {
+            let orders = mailbox.takeOutbound(into: &taken)
             // After early data was refused its streams' numbers are those of others, which these orders do not concern.
             if let owner = streams[id], owner !== mailbox {
-                segments.removeAll(keepingCapacity: true)
+                taken.removeAll(keepingCapacity: true)
                 continue
             }
-            if !segments.isEmpty || orders.isEnd {
-                core.send(
-                    segments.lazy.map(\.sendSegment),
-                    isEnd: orders.isEnd,
-                    on: id
-                )
+            if !taken.isEmpty || orders.isEnd {
+                for segment in taken { segments.append(segment.sendSegment) }
+                taken.removeAll(keepingCapacity: true)
+                core.send(segments, isEnd: orders.isEnd, on: id)
                 segments.removeAll(keepingCapacity: true)
             }
             if let code = orders.reset { core.reset(id, code: code) }
@@ -196,6 +218,9 @@ final class ConnectionDriver {
     }
 
     private func handleEvents() {
+        var readers = self.readers
+        self.readers = []
+        defer { self.readers = readers }
         while let event = core.nextEvent() {
             switch event {
             case .earlyDataStarted(let result): earlyDataStarted(result)
@@ -224,7 +249,7 @@ final class ConnectionDriver {
             }
         }
         guard !readers.isEmpty else { return }
-        for (reader, outcome) in readers { reader.resume(returning: outcome) }
+        for reader in readers { reader.waiter.resume(returning: reader.outcome) }
         readers.removeAll(keepingCapacity: true)
     }
 

@@ -10,16 +10,16 @@ import Musl
 extension EndpointDriver {
     /// Whether the kernel takes nothing at the moment for the further socket at `local`, or for the first one.
     func isBlocked(at local: NetworkAddress?) -> Bool {
-        guard !unsent.isEmpty else { return false }
+        guard hasUnsent else { return false }
         return unsent[ObjectIdentifier(local.flatMap { further[$0] } ?? socket)] != nil
     }
 
     /// Sends the batch in ``sendBuffer``. Returns the errno if the destination is refused.
     func send(_ batch: SendBatch) -> Int32? {
         let bytes = UnsafeRawBufferPointer(rebasing: sendBuffer[..<batch.count])
-        let socket = further.isEmpty ? self.socket : further[batch.local] ?? self.socket
+        let socket = hasFurther ? further[batch.local] ?? self.socket : self.socket
         // A packet for another path than the one in use, whose socket is full: the library repeats it, as if it were lost.
-        guard unsent[ObjectIdentifier(socket)] == nil else { return nil }
+        guard !hasUnsent || unsent[ObjectIdentifier(socket)] == nil else { return nil }
         switch socket.send(
             bytes,
             segmentSize: batch.segmentSize,

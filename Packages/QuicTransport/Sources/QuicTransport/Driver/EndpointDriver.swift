@@ -33,17 +33,25 @@ final class EndpointDriver: UDPEndpointHandler {
 
     let socket: UDPEndpoint
     /// Further sockets, by the address they are bound to, for connections that have moved away from the first one.
-    var further: [NetworkAddress: UDPEndpoint] = [:]
+    var further: [NetworkAddress: UDPEndpoint] = [:] { didSet { hasFurther = !further.isEmpty } }
+    private(set) var hasFurther = false
     /// What the further sockets counted that are closed.
     private var closedSockets = UDPStatistics()
     private(set) var drivers: [ConnectionHandle: ConnectionDriver] = [:]
-    private var touched: [ConnectionDriver] = []
-    private var postponed: [ConnectionDriver] = []
+    /// The driver of the datagram before, because datagrams come in trains.
+    private var lastDriver: ConnectionDriver?
+    // Looked at several times for each packet. A release build does not take note of who is using it: it is changed on the event
+    // loop only, and calls nothing. The debug builds that all tests run do, and stop if that is not so.
+    #if !DEBUG
+    @exclusivity(unchecked)
+    #endif
+    private var turns = TurnList()
     private var isServicing = false
     /// When the first handshake was taken a step further whose answer is not written yet; 0 for none.
     private var handshakeAdvanced: UInt64 = 0
     /// What the kernel had no room for, by socket, and who waits for room.
-    var unsent: [ObjectIdentifier: (bytes: [UInt8], batch: SendBatch)] = [:]
+    var unsent: [ObjectIdentifier: (bytes: [UInt8], batch: SendBatch)] = [:] { didSet { hasUnsent = !unsent.isEmpty } }
+    private(set) var hasUnsent = false
     var waitingForRoom: [ConnectionDriver] = []
     /// The ways to the loops that listen on the same port, by their numbers, this one's own among them; none if it is alone.
     private let inboxes: [LoopInbox]
@@ -236,7 +244,7 @@ final class EndpointDriver: UDPEndpointHandler {
     ) {
         switch outcome {
         case .connection(let core):
-            guard let driver = drivers[core.handle] else { return }
+            guard let driver = driver(of: core) else { return }
             if !driver.isHandshakeDone { noteHandshake(now) }
             touch(driver)
         case .opened(let core):
@@ -257,6 +265,13 @@ final class EndpointDriver: UDPEndpointHandler {
         }
     }
 
+    private func driver(of core: ConnectionCore) -> ConnectionDriver? {
+        if let lastDriver, lastDriver.core === core { return lastDriver }
+        guard let driver = drivers[core.handle] else { return nil }
+        lastDriver = driver
+        return driver
+    }
+
     /// Answers the handshakes that have waited long enough. Returns the time after that: a turn of many of them takes a while.
     private func answerHandshakes() -> UInt64 {
         let now = NIODeadline.now().uptimeNanoseconds
@@ -272,14 +287,10 @@ final class EndpointDriver: UDPEndpointHandler {
     func receiveCompleted(_ endpoint: UDPEndpoint) { serviceTouched(gathers: true) }
 
     /// Notes a connection that needs a turn.
-    func touch(_ driver: ConnectionDriver) {
-        guard !driver.isTouched else { return }
-        driver.isTouched = true
-        touched.append(driver)
-    }
+    func touch(_ driver: ConnectionDriver) { turns.add(driver) }
 
     /// Notes a connection that is to have another turn at the end of that of the tasks on this loop.
-    func postpone(_ driver: ConnectionDriver) { postponed.append(driver) }
+    func postpone(_ driver: ConnectionDriver) { turns.postpone(driver) }
 
     /// Gives every touched connection its turn, when the tasks on this loop have had theirs.
     func serviceSoon() {
@@ -290,22 +301,12 @@ final class EndpointDriver: UDPEndpointHandler {
     ///
     /// - Parameter gathers: Whether those that wake tasks on this loop write when the tasks have run.
     func serviceTouched(gathers: Bool = false) {
-        guard !isServicing, !touched.isEmpty else { return }
+        guard !isServicing, !turns.isEmpty else { return }
         isServicing = true
         handshakeAdvanced = 0
         let now = NIODeadline.now().uptimeNanoseconds
-        var index = 0
-        while index < touched.count {
-            let driver = touched[index]
-            index += 1
-            driver.isTouched = false
-            driver.service(now: now, gathers: gathers)
-        }
-        touched.removeAll(keepingCapacity: true)
+        while let driver = turns.next() { driver.service(now: now, gathers: gathers) }
         isServicing = false
-        guard !postponed.isEmpty else { return }
-        for driver in postponed { touch(driver) }
-        postponed.removeAll(keepingCapacity: true)
     }
 
     // MARK: connections
@@ -327,6 +328,7 @@ final class EndpointDriver: UDPEndpointHandler {
     func remove(_ driver: ConnectionDriver) {
         core.remove(driver.core)
         drivers[driver.core.handle] = nil
+        if lastDriver === driver { lastDriver = nil }
         waitingForRoom.removeAll { $0 === driver }
         if drivers.isEmpty, closesWhenIdle { closeSocket() }
     }

@@ -18,8 +18,13 @@ import QuicCore
 struct InboundHalf<Waiter> {
     /// What a read comes to: bytes, nil at the end of the stream, or an error.
     typealias Outcome = Result<[UInt8]?, QuicError>
-    /// Waiters to be resumed, each with its outcome.
-    typealias Served = [(waiter: Waiter, outcome: Outcome)]
+    /// A waiter to be resumed with its outcome.
+    struct ServedReader {
+        var waiter: Waiter
+        var outcome: Outcome
+    }
+    /// Waiters to be resumed.
+    typealias Served = [ServedReader]
 
     private enum Phase {
         case open
@@ -129,30 +134,34 @@ struct InboundHalf<Waiter> {
 
     private mutating func serve() -> Served {
         var served: Served = []
+        serve(&served)
+        return served
+    }
+
+    private mutating func serve(_ served: inout Served) {
         while let reader = readers.first, let outcome = outcome(upTo: reader.maxLength) {
             readers.removeFirst()
-            served.append((reader.waiter, outcome))
+            served.append(ServedReader(waiter: reader.waiter, outcome: outcome))
         }
-        return served
     }
 
     // MARK: What the loop reports
 
-    /// Bytes arrived in order, and with `fin` the end of the stream.
-    mutating func deliver(_ chunk: consuming [UInt8], fin: Bool) -> Served {
+    /// Bytes arrived in order, and with `fin` the end of the stream. Waiters that have their bytes now are appended.
+    mutating func deliver(_ chunk: consuming [UInt8], fin: Bool, to served: inout Served) {
         switch phase {
         case .open: break
         case .closed:
             unreturnedCredit += chunk.count
-            return []
-        case .finished, .failed: return []
+            return
+        case .finished, .failed: return
         }
         totalReceived += chunk.count
         buffered += chunk.count
         if buffered > highWater { holdsCredit = true }
         if !chunk.isEmpty { append(chunk) }
         if fin { phase = .finished }
-        return readers.isEmpty ? [] : serve()
+        if !readers.isEmpty { serve(&served) }
     }
 
     /// Small pieces are gathered in one chunk: a peer that sends single bytes must not make us keep an array for each.
@@ -194,3 +203,5 @@ struct InboundHalf<Waiter> {
         return unreturnedCredit
     }
 }
+
+extension InboundHalf.ServedReader: Sendable where Waiter: Sendable {}

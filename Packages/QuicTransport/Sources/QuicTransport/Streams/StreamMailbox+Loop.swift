@@ -11,7 +11,7 @@ extension StreamMailbox: SendMemoryWaiter {
         let chunk = chunk
         perform { state, _ in
             if state.times.firstReceived == 0, !chunk.isEmpty { state.times.firstReceived = clock() }
-            readers += state.inbound.deliver(chunk, fin: fin)
+            state.inbound.deliver(chunk, fin: fin, to: &readers)
         }
     }
 

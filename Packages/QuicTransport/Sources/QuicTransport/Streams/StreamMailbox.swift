@@ -120,7 +120,7 @@ final class StreamMailbox: Sendable {
 
     private func run(_ actions: Actions) {
         if actions.wake { wakeLoop(self) }
-        for (reader, outcome) in actions.reads { reader.resume(returning: outcome) }
+        for reader in actions.reads { reader.waiter.resume(returning: reader.outcome) }
         for (writer, error) in actions.writers { writer.resume(returning: error) }
     }
 
@@ -194,11 +194,11 @@ final class StreamMailbox: Sendable {
                 var isWaiting = false
                 perform { state, actions in
                     if let outcome = state.inbound.read(upTo: maxLength) {
-                        actions.reads.append((continuation, outcome))
+                        actions.reads.append(.init(waiter: continuation, outcome: outcome))
                     } else if Task.isCancelled {
                         // Asked under the lock: the handler below either ran before, then this is true, or finds the
                         // waiter.
-                        actions.reads.append((continuation, .failure(.cancelledWait)))
+                        actions.reads.append(.init(waiter: continuation, outcome: .failure(.cancelledWait)))
                     } else {
                         state.inbound.wait(id: id, upTo: maxLength, waiter: continuation)
                         isWaiting = true
@@ -217,7 +217,9 @@ final class StreamMailbox: Sendable {
 
     private func endRead(id: UInt64, _ error: QuicError) {
         perform { state, actions in
-            if let reader = state.inbound.cancel(id: id) { actions.reads.append((reader, .failure(error))) }
+            if let reader = state.inbound.cancel(id: id) {
+                actions.reads.append(.init(waiter: reader, outcome: .failure(error)))
+            }
         }
     }
 

@@ -191,6 +191,9 @@ final class UDPEndpoint {
             statistics.datagramsDropped += segments
             return .dropped(EBADF)
         }
+        // Both by value: a property that is changed during a call costs a note of that.
+        var sender = sender
+        var calls = 0
         let result = sender.send(
             bytes,
             segmentSize: segmentSize,
@@ -198,8 +201,10 @@ final class UDPEndpoint {
             from: sendsSourceAddress ? source.map { cquic_addr($0) } : nil,
             ecn: ecn,
             through: socket,
-            calls: &statistics.sendCalls
+            calls: &calls
         )
+        self.sender = sender
+        statistics.sendCalls += calls
         switch result {
         case .sent:
             statistics.datagramsSent += segments
