@@ -15,6 +15,8 @@ from processes import Command, MeasureError
 NAME = "ours"
 GNUTLS = "ours (gnutls)"
 """Ours where ipsec-mb is there and left alone: beside it `ours` shows what that library brings."""
+AWAKE = "ours (busy poll)"
+"""Ours with event loops that go on looking for datagrams before they sleep."""
 _PORT = re.compile(r"/udp/(\d+)/")
 
 
@@ -84,6 +86,28 @@ class OursOnGnuTLS(Ours):
 
     def _without(self, command: Command) -> Command:
         return Command([*command.words, "--packet-protection", "gnutls"], command.environment)
+
+
+class OursAwake(Ours):
+    """Ours with `udp.busyPoll` at both ends: the cases that wait for answers, which are what it changes."""
+
+    _CASES = ("request", "open", "handshake", "connect", "ping")
+    _MICROSECONDS = 50
+
+    def __init__(self, binaries: Path) -> None:
+        super().__init__(binaries, "")
+        self.name = AWAKE
+        self.label = f"the same with `udp.busyPoll` of {self._MICROSECONDS} µs, which is off by default: processor time for latency"
+        self.absent = {case: "only what waits for answers" for case in BY_NAME if case not in self._CASES}
+
+    def listener(self, case: str, options: Mapping[str, str]) -> Command:
+        return self._awake(super().listener(case, options))
+
+    def dialer(self, address: str, case: str, options: Mapping[str, str]) -> Command:
+        return self._awake(super().dialer(address, case, options))
+
+    def _awake(self, command: Command) -> Command:
+        return Command([*command.words, f"busyPoll={self._MICROSECONDS}"], command.environment)
 
 
 class OursTo(Contender):

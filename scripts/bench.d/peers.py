@@ -11,7 +11,7 @@ import c_peer
 import ngtcp2_tools
 from contender import Contender, words
 from ours import NAME as OURS
-from ours import Ours, OursOnGnuTLS, OursTo
+from ours import Ours, OursAwake, OursOnGnuTLS, OursTo
 from processes import Command, MeasureError, free_udp_port
 from results import first_line
 
@@ -162,6 +162,7 @@ def all_of(
     contenders: list[Contender] = [ours]
     if ours.protection() == "ipsecMB":
         contenders.append(OursOnGnuTLS(binaries))
+    contenders.append(OursAwake(binaries))
     program = _c_program()
     if program and "c" in names:
         contenders.append(c_peer.CPeer(program, ngtcp2))

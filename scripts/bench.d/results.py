@@ -78,11 +78,16 @@ class Results:
         return Cell(found) if found else None
 
     def ratio(self, case: str, contender: str, figure: Figure, subject: str = OURS) -> float | None:
-        """How many times better ours is, or another subject."""
+        """How many times better ours is, or another subject: the median over the rounds.
+
+        Within a round one runs right after the other. A machine whose speed changes meanwhile, as virtual ones do, changes
+        both; the medians of each by itself may come from its good minutes and its bad ones.
+        """
         ours, other = self.of(case, subject, figure.key), self.of(case, contender, figure.key)
-        if not ours or not other or not ours.median or not other.median:
+        if not ours or not other or len(ours.values) != len(other.values) or not all((*ours.values, *other.values)):
             return None
-        return ours.median / other.median if figure.more_is_better else other.median / ours.median
+        ratios = [mine / theirs for mine, theirs in zip(ours.values, other.values, strict=True)]
+        return statistics.median(ratios if figure.more_is_better else [1 / ratio for ratio in ratios])
 
     def rows(self, cases: Sequence[Case]) -> list[tuple[Case, Figure]]:
         """What there is a value of, in the order of the cases."""

@@ -64,7 +64,7 @@ def text(results: Results) -> str:
         rows = [[row[index] for index in used] for row in rows]
         widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
         lines += ["", *("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows)]
-    lines += ["", *_quick(results), "median (least–most) · how many times better ours is; ↑ more is better, ↓ less is better"]
+    lines += ["", *_quick(results), "median (least–most) · how many times better ours is, the median over the rounds; ↑ more is better, ↓ less is better"]
     lines += [f"absent: {line}" for line in _absences(results)]
     lines += [f"other size: {line}" for line in _smaller(results)]
     if judged := aims.judged(results):
@@ -86,7 +86,7 @@ def markdown(results: Results, plot: str | None = None) -> str:
         *_quick(results),
         "Median (least–most) of "
         + _runs(results)
-        + " run(s), all contenders in turn; `×`: how many times better ours is; ↑ more is better, ↓ less is better.",
+        + " run(s), all contenders in turn; `×`: how many times better ours is, the median over the rounds; ↑ more is better, ↓ less is better.",
         "",
         *(f"- **{name}**: {label}" for name, label in results.contenders.items()),
         f"- **machine**: {results.machine}. `{results.command}`",

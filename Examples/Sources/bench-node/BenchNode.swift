@@ -8,7 +8,7 @@ import Musl
 
 /// One end of a measurement of scripts/bench; see the README there for the command line that all peers share.
 ///
-///     bench-node listen [raw=1] [connections=N]
+///     bench-node listen [raw=1] [connections=N] [busyPoll=MICROSECONDS]
 ///     bench-node dial ADDRESS CASE [NAME=VALUE …]
 ///     bench-node protection
 ///

@@ -11,7 +11,7 @@ extension BenchNode {
     static func handshakes(_ address: String, _ options: Options) async throws -> [String: Double] {
         let seconds = try options.number("seconds", 0.5)
         let target = try Multiaddr(parsing: address)
-        let transport = try makeTransport(.ed25519())
+        let transport = try makeTransport(.ed25519(), options)
         var figures: [String: Double] = [:]
         // A transport that does not listen dials from one socket, and so on one event loop: that of its first connection.
         let first = try await transport.dialQuic(target)
@@ -30,7 +30,7 @@ extension BenchNode {
     static func connects(_ address: String, _ options: Options) async throws -> [String: Double] {
         let seconds = try options.number("seconds", 0.5)
         let target = try Multiaddr(parsing: address)
-        return try await withHost { host in
+        return try await withHost(options) { host in
             [
                 "1": try await perSecond(1, for: seconds) { _ in
                     let peer = try await host.connect(to: target)
@@ -144,7 +144,7 @@ actor Peers {
         number: Int,
         spreads: Bool
     ) async throws -> (BasicHost, PeerID, Task<Void, any Error>) {
-        let host = try BenchNode.makeHost(connections: 1)
+        let host = try BenchNode.makeHost(Options([String]()), connections: 1)
         let task = Task { try await host.run() }
         if spreads {
             // A dial leaves from a listening socket that fits, and so from its address.

@@ -12,16 +12,21 @@ extension Logger {
 
 extension BenchNode {
     /// The defaults, but for limits that would stop the largest cases: nothing that changes the cost of a packet, a stream or
-    /// a connection.
-    static func makeTransport(_ identity: PrivateKey, connections: Int = 1000) throws -> QuicTransport {
+    /// a connection. With `busyPoll=MICROSECONDS` its loops stay awake that long.
+    static func makeTransport(
+        _ identity: PrivateKey,
+        _ options: Options,
+        connections: Int = 1000
+    ) throws -> QuicTransport {
         var configuration = QuicConfiguration.defaults
         configuration.endpoint.maxConnections = max(configuration.endpoint.maxConnections, connections + 100)
+        configuration.udp.busyPoll = .microseconds(try options.integer("busyPoll", 0))
         configuration.timeouts.streamRead = nil
         configuration.timeouts.streamWrite = nil
         return try QuicTransport(identity: identity, configuration: configuration, logger: .silent)
     }
 
-    static func makeHost(connections: Int = 1000) throws -> BasicHost {
+    static func makeHost(_ options: Options, connections: Int = 1000) throws -> BasicHost {
         let identity = PrivateKey.ed25519()
         var configuration = HostConfiguration.defaults
         // Concurrency 256, and a thousand idle streams of one peer.
@@ -39,7 +44,7 @@ extension BenchNode {
         configuration.identify.protocolVersion = "/lattica/1.0.0"
         return try BasicHost(
             identity: identity,
-            transports: [makeTransport(identity, connections: connections)],
+            transports: [makeTransport(identity, options, connections: connections)],
             configuration: configuration,
             logger: .silent
         )
@@ -47,10 +52,11 @@ extension BenchNode {
 
     /// Runs a host for as long as the body lasts.
     static func withHost<Result: Sendable>(
+        _ options: Options,
         connections: Int = 1000,
         _ body: @Sendable @escaping (BasicHost) async throws -> Result
     ) async throws -> Result {
-        let host = try makeHost(connections: connections)
+        let host = try makeHost(options, connections: connections)
         return try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await host.run() }
             let result = try await body(host)
@@ -65,9 +71,9 @@ extension BenchNode {
         let connections = try options.integer("connections", 1000)
         let anywhere: Multiaddr = "/ip4/127.0.0.1/udp/0/quic-v1"
         guard try options.integer("raw", 0) == 0 else {
-            return try await listenRaw(on: anywhere, connections: connections)
+            return try await listenRaw(on: anywhere, options, connections: connections)
         }
-        try await withHost(connections: connections) { host in
+        try await withHost(options, connections: connections) { host in
             await host.handle(EchoProtocol.name, runsOnTransport: true, handler: EchoProtocol.handler)
             await host.handle(PerfProtocol.name, runsOnTransport: true, handler: PerfProtocol.handler())
             for address in try await host.listen(on: anywhere) { say("listening \(address)") }
@@ -75,8 +81,8 @@ extension BenchNode {
         }
     }
 
-    private static func listenRaw(on address: Multiaddr, connections: Int) async throws {
-        let transport = try makeTransport(.ed25519(), connections: connections)
+    private static func listenRaw(on address: Multiaddr, _ options: Options, connections: Int) async throws {
+        let transport = try makeTransport(.ed25519(), options, connections: connections)
         let listener = try await transport.listenQuic(on: address)
         for address in listener.addresses { say("listening \(address.withPeerID(transport.localPeer))") }
         // A connection lives until its peer closes it; nobody has to hold it.

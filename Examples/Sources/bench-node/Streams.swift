@@ -8,7 +8,7 @@ extension BenchNode {
     /// stream's opening to the last one's end.
     static func streams(_ address: String, _ options: Options) async throws -> [String: Double] {
         let (count, bytes) = (try options.integer("streams", 100), try options.integer("bytes", 1 << 20))
-        return try await withHost { host in
+        return try await withHost(options) { host in
             let peer = try await connect(host, address)
             _ = try await host.perf(peer, upload: 0, download: 1)
             let start = ContinuousClock.now
@@ -30,7 +30,7 @@ extension BenchNode {
             try options.integers("sizes", [1, 100, 10 << 10]), try options.integers("concurrency", [1, 32, 256])
         )
         let seconds = try options.number("seconds", 0.3)
-        return try await withHost { host in
+        return try await withHost(options) { host in
             let peer = try await connect(host, address)
             var figures: [String: Double] = [:]
             var streams: [NetStream] = []
@@ -73,7 +73,7 @@ extension BenchNode {
         let seconds = try options.number("seconds", 0.5)
         let isPing = options.text("protocol", "echo") == "ping"
         let (name, size) = isPing ? (PingProtocol.name, PingProtocol.payloadSize) : (EchoProtocol.name, 1)
-        return try await withHost { host in
+        return try await withHost(options) { host in
             let peer = try await connect(host, address)
             let message = [UInt8](repeating: 7, count: size)
             @Sendable func once() async throws -> (any TaskExecutor)? {
@@ -97,7 +97,7 @@ extension BenchNode {
     /// listener on another stream of the connection. Figures: microseconds.
     static func ping(_ address: String, _ options: Options) async throws -> [String: Double] {
         let (count, bytes) = (try options.integer("count", 2000), try options.integer("bytes", 256 << 20))
-        return try await withHost { host in
+        return try await withHost(options) { host in
             let peer = try await connect(host, address)
             let session = try await host.pingSession(with: peer)
             let first = try await host.newStream(to: peer, protocols: [PingProtocol.name])

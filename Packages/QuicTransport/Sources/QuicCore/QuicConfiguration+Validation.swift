@@ -156,6 +156,11 @@ extension QuicConfiguration.UDP {
             "must be between 1200 (RFC 9000 §14) and \(largest) bytes (1500, or udp.maxPayloadSize where that is larger)"
         )
         try require((1...256).contains(loops), "udp.loops", "must be between 1 and 256")
+        try require(
+            (.zero ... .milliseconds(1)).contains(busyPoll),
+            "udp.busyPoll",
+            "must be between zero and a millisecond"
+        )
         if let sendBufferSize { try requireSocketBuffer(sendBufferSize, "udp.sendBufferSize") }
         if let receiveBufferSize { try requireSocketBuffer(receiveBufferSize, "udp.receiveBufferSize") }
     }

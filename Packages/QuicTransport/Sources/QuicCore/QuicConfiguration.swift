@@ -286,6 +286,15 @@ extension QuicConfiguration {
         /// asked for. 7 MiB, as other implementations ask for: what arrives while the loop is busy must fit.
         public var receiveBufferSize: Int? = 7 << 20
 
+        /// How long an event loop goes on looking for datagrams after the last one that came or went, instead of sleeping at
+        /// once, up to a millisecond. Zero, the default: it sleeps. Where answers arrive within this time, nobody waits until
+        /// a thread is woken, which on virtual machines takes longer than the answer itself: round trips between processes
+        /// and within a rack take a fraction of the time. The price is processor time: up to this much after every burst of
+        /// datagrams, so that a loop with some traffic uses the whole of a core, but for what other threads want of it. It
+        /// pays for 20 to 100 microseconds, with a core for each loop. Timers and tasks on the loop keep their turns; other
+        /// sockets on it have theirs twice a millisecond at least, or when this time is over.
+        public var busyPoll = Duration.zero
+
         /// How many event loops serve a listener, each with a socket of its own on the same port (`SO_REUSEPORT`), 1 to
         /// 256; no more than the transport's event loop group has. 1. With several, the handshakes and the transfers of many peers
         /// use several cores: on Linux the kernel spreads the peers among the sockets by their addresses. A peer stays with

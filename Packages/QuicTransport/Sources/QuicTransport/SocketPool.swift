@@ -357,6 +357,7 @@ extension UDPSocketOptions {
         sendBuffer = settings.sendBufferSize
         segmentationOffload = settings.segmentationOffload
         receiveOffload = settings.receiveOffload
+        busyPoll = settings.busyPoll
     }
 }
 

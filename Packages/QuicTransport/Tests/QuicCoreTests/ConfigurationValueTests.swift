@@ -65,6 +65,7 @@ import Testing
             udp.receiveOffload true
             udp.sendBufferSize 4194304
             udp.receiveBufferSize 7340032
+            udp.busyPoll 0.0 seconds
             udp.loops 1
             udp.reusesListeningSocket true
             udp.dialPort 0

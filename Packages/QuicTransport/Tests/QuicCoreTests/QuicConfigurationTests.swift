@@ -86,6 +86,8 @@ import Darwin
             ("udp.maxPayloadSize", { $0.udp.maxPayloadSize = 65_001 }),
             ("udp.sendBufferSize", { $0.udp.sendBufferSize = 0 }),
             ("udp.receiveBufferSize", { $0.udp.receiveBufferSize = .max }),
+            ("udp.busyPoll", { $0.udp.busyPoll = .microseconds(-1) }),
+            ("udp.busyPoll", { $0.udp.busyPoll = .microseconds(1001) }),
             ("frameGuard.ping.perSecond", { $0.frameGuard.ping.perSecond = 0 }),
             ("frameGuard.streamControl.burst", { $0.frameGuard.streamControl.burst = 0 }),
             ("frameGuard.connectionControl.perSecond", { $0.frameGuard.connectionControl.perSecond = 0 }),

@@ -61,6 +61,7 @@ final class UDPEndpoint {
     private let batch: UDPReceiveBatch
     private let sendsSourceAddress: Bool
     private var sender: GSOSender
+    private var busyPoll: BusyPoll?
     /// nil once the endpoint is closed.
     private(set) var socket: UDPSocket?
     private var handler: (any UDPEndpointHandler)?
@@ -79,7 +80,8 @@ final class UDPEndpoint {
         socket: UDPSocket,
         localAddress: NetworkAddress,
         features: cquic_socket_features,
-        batch: UDPReceiveBatch
+        batch: UDPReceiveBatch,
+        busyPoll: BusyPoll?
     ) {
         self.channel = channel
         self.eventLoop = channel.eventLoop
@@ -87,6 +89,7 @@ final class UDPEndpoint {
         self.localAddress = localAddress
         self.features = features
         self.batch = batch
+        self.busyPoll = busyPoll
         self.sendsSourceAddress = localAddress.isUnspecified
         self.sender = GSOSender(usesSegmentation: features.gso != 0)
     }
@@ -122,7 +125,8 @@ final class UDPEndpoint {
                         socket: opened.socket,
                         localAddress: local,
                         features: opened.features,
-                        batch: try UDPReceiveBatch(capacity: messagesPerRead)
+                        batch: try UDPReceiveBatch(capacity: messagesPerRead),
+                        busyPoll: BusyPoll(window: options.busyPoll)
                     )
                     try endpoint.configureChannel()
                     return NIOLoopBound(endpoint, eventLoop: eventLoop)
@@ -209,6 +213,7 @@ final class UDPEndpoint {
         case .sent:
             statistics.datagramsSent += segments
             statistics.bytesSent += bytes.count
+            stayAwake()
         case .wouldBlock(let sent, let behindSocket):
             statistics.datagramsSent += sent
             statistics.bytesSent += sent * segmentSize
@@ -257,7 +262,7 @@ final class UDPEndpoint {
 
     // MARK: Receiving
 
-    fileprivate func receive(_ message: UDPMessage) {
+    func receive(_ message: UDPMessage) {
         guard let handler else { return }
         guard !message.isTruncated else {
             statistics.unreadableDatagrams += 1
@@ -268,6 +273,7 @@ final class UDPEndpoint {
             return
         }
         let segmentSize = message.segmentSize > 0 ? message.segmentSize : message.bytes.count
+        stayAwake()
         statistics.messagesReceived += 1
         statistics.bytesReceived += message.bytes.count
         statistics.datagramsReceived += (message.bytes.count + segmentSize - 1) / segmentSize
@@ -282,7 +288,14 @@ final class UDPEndpoint {
     }
 
     /// Reads what else is there, in the same wake-up.
-    fileprivate func drain(alreadyRead: Int) {
+    func drain(alreadyRead: Int) {
+        readAll(alreadyRead: alreadyRead)
+        handler?.receiveCompleted(self)
+    }
+
+    /// Reads what is there, and returns how many bytes of a batch that was.
+    @discardableResult
+    private func readAll(alreadyRead: Int) -> Int {
         var bytes = alreadyRead
         let port = localAddress.port
         while bytes < Self.bytesPerBatch, let socket {
@@ -303,91 +316,41 @@ final class UDPEndpoint {
             }
             if count < batch.capacity { break }
         }
-        handler?.receiveCompleted(self)
+        return bytes
     }
 
-    fileprivate func countUnreadable() {
+    /// A datagram came or went: where sockets are polled, this one is, for the whole window from now on.
+    private func stayAwake() {
+        if busyPoll?.extend(now: .now()) == true { lookAgain() }
+    }
+
+    /// In the next task of the loop, which does not sleep while it has one.
+    private func lookAgain() {
+        eventLoop.assumeIsolated().execute {
+            guard self.socket != nil, self.busyPoll?.goesOn(now: .now()) == true else { return }
+            if self.readAll(alreadyRead: 0) > 0 {
+                self.handler?.receiveCompleted(self)
+            } else {
+                // Whoever shares the core with this thread may be the very one that is to answer.
+                sched_yield()
+            }
+            self.lookAgain()
+        }
+    }
+
+    func countUnreadable() {
         statistics.unreadableDatagrams += 1
     }
 
-    fileprivate func failed(_ error: any Error) {
+    func failed(_ error: any Error) {
         statistics.receiveErrors += 1
     }
 
-    fileprivate func channelClosed(error: (any Error)?) {
+    func channelClosed(error: (any Error)?) {
         guard socket != nil else { return }
         socket = nil
         let handler = self.handler
         self.handler = nil
         handler?.closed(self, error: error)
-    }
-}
-
-/// Where SwiftNIO hands over the first message of a wake-up.
-private final class UDPChannelHandler: ChannelInboundHandler {
-    typealias InboundIn = AddressedEnvelope<ByteBuffer>
-
-    private let endpoint: UDPEndpoint
-    private var bytesRead = 0
-    private var lastError: (any Error)?
-
-    init(endpoint: UDPEndpoint) {
-        self.endpoint = endpoint
-    }
-
-    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        let envelope = unwrapInboundIn(data)
-        guard let source = cquic_addr(envelope.remoteAddress)?.networkAddress else {
-            endpoint.countUnreadable()
-            return
-        }
-        var destination = (envelope.metadata?.packetInfo?.destinationAddress).flatMap { cquic_addr($0) }
-        destination?.port = endpoint.localAddress.port
-        let ecn: UInt8 =
-            switch envelope.metadata?.ecnState {
-            case .transportCapableFlag0: 2
-            case .transportCapableFlag1: 1
-            case .congestionExperienced: 3
-            default: 0
-            }
-        bytesRead += envelope.data.readableBytes
-        envelope.data.withUnsafeReadableBytes { bytes in
-            endpoint.receive(
-                UDPMessage(
-                    bytes: bytes,
-                    segmentSize: envelope.metadata?.segmentSize ?? bytes.count,
-                    source: source,
-                    destination: destination?.networkAddress,
-                    ecn: ecn,
-                    isTruncated: false
-                )
-            )
-        }
-    }
-
-    func channelReadComplete(context: ChannelHandlerContext) {
-        let read = bytesRead
-        bytesRead = 0
-        endpoint.drain(alreadyRead: read)
-    }
-
-    func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        lastError = error
-        endpoint.failed(error)
-    }
-
-    func channelInactive(context: ChannelHandlerContext) {
-        endpoint.channelClosed(error: lastError)
-    }
-}
-
-extension cquic_addr {
-    fileprivate init?(_ address: SocketAddress) {
-        var result = cquic_addr()
-        let status = address.withSockAddr { sockaddr, length in
-            cquic_addr_from_sockaddr(sockaddr, length, &result)
-        }
-        guard status == 0 else { return nil }
-        self = result
     }
 }

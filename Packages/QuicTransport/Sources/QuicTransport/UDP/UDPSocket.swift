@@ -23,6 +23,8 @@ struct UDPSocketOptions: Sendable {
     /// Whether several sockets share the port, among which the kernel spreads what arrives (`SO_REUSEPORT`): the other
     /// loops' of this process.
     var portSharing = PortSharing.alone
+    /// How long to go on looking for datagrams after the last one, before the loop sleeps.
+    var busyPoll = Duration.zero
 
     enum PortSharing: Sendable {
         /// The port is this socket's, and in use for everybody else.
