@@ -190,7 +190,9 @@ extension NetStream {
             }
         }
         try buffered { shared in
-            if let bytes { shared.buffer += bytes } else { shared.isEndPending = true }
+            guard let bytes else { return shared.isEndPending = true }
+            // Into the empty buffer, which is nearly always the case, they go as they are.
+            if shared.buffer.isEmpty { shared.buffer = bytes[...] } else { shared.buffer += bytes }
         }
         return bytes != nil
     }

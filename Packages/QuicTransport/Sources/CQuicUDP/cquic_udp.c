@@ -130,8 +130,18 @@ static void set_buffer(int fd, int name, int force_name, int size) {
     (void)set_int(fd, SOL_SOCKET, name, size);
 }
 
-static int configure(int fd, int family, const struct cquic_socket_options *options,
+/* Whether datagrams for any address of the machine come to a socket bound there. */
+static int is_unspecified(const struct cquic_addr *address) {
+    size_t length = address->family == 4 ? 4 : 16;
+    for (size_t i = 0; i < length; i++) {
+        if (address->bytes[i] != 0) return 0;
+    }
+    return 1;
+}
+
+static int configure(int fd, const struct cquic_addr *local, const struct cquic_socket_options *options,
                      struct cquic_socket_features *features) {
+    int family = local->family;
     int status;
     if (family == 6 && (status = set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, options->v6_only ? 1 : 0)) != 0) return status;
     if (options->port_sharing == CQUIC_PORT_FURTHER && (status = set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1)) != 0) {
@@ -149,13 +159,16 @@ static int configure(int fd, int family, const struct cquic_socket_options *opti
     }
     /* A dual-stack socket takes the IPv4 options too, for the IPv4 datagrams that pass through it. */
     (void)set_int(fd, IPPROTO_IP, IP_RECVTOS, 1);
-    if (family == 6) {
-        (void)set_int(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1);
-        /* This one reports the address of IPv4 datagrams too, mapped. IP_PKTINFO besides would be one control message
+    if (family == 6) (void)set_int(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1);
+    /* What comes to a socket that is bound to one address was sent there: nobody has to be told for each datagram. */
+    if (is_unspecified(local)) {
+        /* The one for IPv6 reports the address of IPv4 datagrams too, mapped. IP_PKTINFO besides would be one control message
          * more than SwiftNIO has room for, and the ones behind it (ECN, GRO) would be lost. */
-        (void)set_int(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
-    } else {
-        (void)set_int(fd, IPPROTO_IP, IP_PKTINFO, 1);
+        if (family == 6) {
+            (void)set_int(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
+        } else {
+            (void)set_int(fd, IPPROTO_IP, IP_PKTINFO, 1);
+        }
     }
     features->gro = !options->no_gro && set_int(fd, SOL_UDP, UDP_GRO, 1) == 0;
     features->gso = !options->no_gso && set_int(fd, SOL_UDP, UDP_SEGMENT, 0) == 0;
@@ -178,7 +191,7 @@ int cquic_socket_open(const struct cquic_addr *local, const struct cquic_socket_
 
     int fd = socket(local->family == 4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_UDP);
     if (fd < 0) return -errno;
-    int status = configure(fd, local->family, options, features);
+    int status = configure(fd, local, options, features);
     if (status == 0 && bind(fd, &any.sa, length) != 0) status = -errno;
     if (status == 0 && options->port_sharing == CQUIC_PORT_FIRST) status = set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1);
     if (status != 0) {

@@ -98,9 +98,12 @@ public struct PingSession: Sendable {
     private func ping(on stream: NetStream, answered: Int) async throws -> Duration {
         var random = SystemRandomNumberGenerator()
         // Eight bytes at once: each asks the system.
-        let payload = (0..<PingProtocol.payloadSize / 8).flatMap { _ in
-            withUnsafeBytes(of: random.next() as UInt64) { Array($0) }
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(PingProtocol.payloadSize)
+        for _ in 0..<PingProtocol.payloadSize / 8 {
+            withUnsafeBytes(of: random.next() as UInt64) { bytes.append(contentsOf: $0) }
         }
+        let payload = bytes
         do {
             // Where the connection is driven: the time is that of the path and the peer, not of threads that wake up.
             let (answer, time) = try await withTaskExecutorPreference(connection.muxed.taskExecutor) {

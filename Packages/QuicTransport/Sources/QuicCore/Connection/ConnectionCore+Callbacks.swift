@@ -104,15 +104,15 @@ func connectionCallbacks() -> lp2p_events {
             // Early data can be a copy of what was said before, and a datagram bears no mark of it. The sender had to reckon
             // with its loss anyway.
             guard !core.isServer || core.handshakeDone else {
-                core.datagramCounts.droppedEarly += 1
+                core.countedDatagrams.droppedEarly += 1
                 return
             }
-            core.datagramCounts.received += 1
+            core.countedDatagrams.received += 1
             core.queues.events.append(.datagramReceived(Array(UnsafeRawBufferPointer(start: data, count: length))))
         },
         datagram_outcome: { owner, _, acknowledged in
             guard let core = core(owner) else { return }
-            if acknowledged != 0 { core.datagramCounts.acknowledged += 1 } else { core.datagramCounts.lost += 1 }
+            if acknowledged != 0 { core.countedDatagrams.acknowledged += 1 } else { core.countedDatagrams.lost += 1 }
         },
         path_validated: { owner, success in
             guard let core = core(owner) else { return }

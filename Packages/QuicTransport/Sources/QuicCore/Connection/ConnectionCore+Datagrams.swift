@@ -65,7 +65,7 @@ extension ConnectionCore {
     /// Gives up the datagram that waits longest.
     func dropFirstDatagram() {
         queues.outgoingDatagrams.removeFirst()
-        datagramCounts.dropped += 1
+        countedDatagrams.dropped += 1
     }
 
     /// Writes a packet with the datagram that waits longest; `nil` when none waits.
@@ -92,7 +92,7 @@ extension ConnectionCore {
             if written.accepted == 1 {
                 queues.outgoingDatagrams.removeFirst()
                 nextDatagramID += 1
-                datagramCounts.sent += 1
+                countedDatagrams.sent += 1
             }
             return written
         }

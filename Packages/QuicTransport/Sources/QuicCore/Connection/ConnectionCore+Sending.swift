@@ -77,8 +77,7 @@ extension ConnectionCore {
                 batch.ecn = written.ecn
                 (batch.remote, batch.local) = lastWrittenPath()
                 if let limit = pathSize.limit, written.length > limit {
-                    lp2p_conn_watch(pointer, Int32(LP2P_WATCH_PATH_SIZE))
-                    pathSize.probeSent(size: written.length, pulse, now: now)
+                    watchProbe(size: written.length, pulse, now: now)
                 }
             } else if written.other_path != 0 || written.ecn != batch.ecn {
                 putAside(base + batch.count, count: written.length, ecn: written.ecn)
@@ -189,6 +188,13 @@ extension ConnectionCore {
         let pulse = PathSizeGuard.Pulse(raw, isProbeAcknowledged: isAcknowledged)
         pathSize.look(pulse, now: now)
         return pulse
+    }
+
+    // Not inlined, or each batch would take a note of the use of the property.
+    @inline(never)
+    private func watchProbe(size: Int, _ pulse: PathSizeGuard.Pulse, now: UInt64) {
+        lp2p_conn_watch(pointer, Int32(LP2P_WATCH_PATH_SIZE))
+        pathSize.probeSent(size: size, pulse, now: now)
     }
 
     /// A stream's packets may fall a few bytes short of the full size, where a length field grows.

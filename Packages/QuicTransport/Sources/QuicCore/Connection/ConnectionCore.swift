@@ -168,7 +168,8 @@ public final class ConnectionCore {
     /// streams are given to the next ones.
     public internal(set) var nextStreamID: StreamID
     /// What became of unreliable datagrams.
-    public internal(set) var datagramCounts = DatagramCounts()
+    public var datagramCounts: DatagramCounts { countedDatagrams }
+    var countedDatagrams = DatagramCounts()
     var identifierCounts = ConnectionIDCounts()
     /// The connection IDs of this side that are in use, with their numbers: as many as the peer asked for.
     var ownIDs: [(id: ConnectionID, sequence: UInt64)]

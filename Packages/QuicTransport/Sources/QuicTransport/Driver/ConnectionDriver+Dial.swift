@@ -46,6 +46,8 @@ extension ConnectionDriver {
         return core.traffic.datagramsReceived > 0 ? .handshake : .contact
     }
 
+    // Not inlined: it is called from the loop over events, which would take a note of the use of the property each time it begins.
+    @inline(never)
     func endDial(_ result: Result<QuicConnection, QuicError>) {
         guard let dial = pendingDial else { return }
         pendingDial = nil

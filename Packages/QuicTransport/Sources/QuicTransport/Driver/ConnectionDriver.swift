@@ -77,8 +77,6 @@ final class ConnectionDriver {
     /// Stands in the endpoint's list of connections to service.
     var isTouched = false
     private var timer: (due: UInt64, scheduled: Scheduled<Void>)?
-    /// Room for what a stream has to send, on its way from the mailbox to the core.
-    private var outbound: (taken: [OutboundSegment], segments: [SendSegment]) = ([], [])
     /// The connection has its turn, and a mailbox was left something for the loop meanwhile.
     private var isInTurn = false
     private var hasNewOrders = false
@@ -168,28 +166,31 @@ final class ConnectionDriver {
 
     private func takeOrders() {
         hasNewOrders = false
-        let waiting = wakes.take()
-        guard !waiting.isEmpty else { return }
-        var (taken, segments) = outbound
-        outbound = ([], [])
-        defer { outbound = (taken, segments) }
-        for (id, mailbox) in waiting {
-            let orders = mailbox.takeOutbound(into: &taken)
+        var room = endpoint.orderRoom
+        endpoint.orderRoom = OrderRoom()
+        defer { endpoint.orderRoom = room }
+        wakes.take(into: &room.streams)
+        guard !room.streams.isEmpty else { return }
+        for entry in room.streams {
+            let (id, mailbox) = (entry.id, entry.mailbox)
+            let orders = mailbox.takeOutbound(into: &room.taken)
             // After early data was refused its streams' numbers are those of others, which these orders do not concern.
             if let owner = streams[id], owner !== mailbox {
-                taken.removeAll(keepingCapacity: true)
+                room.taken.removeAll(keepingCapacity: true)
                 continue
             }
-            if !taken.isEmpty || orders.isEnd {
-                for segment in taken { segments.append(segment.sendSegment) }
-                taken.removeAll(keepingCapacity: true)
-                core.send(segments, isEnd: orders.isEnd, on: id)
-                segments.removeAll(keepingCapacity: true)
+            if !room.taken.isEmpty || orders.isEnd {
+                for segment in room.taken { room.segments.append(segment.sendSegment) }
+                room.taken.removeAll(keepingCapacity: true)
+                core.send(room.segments, isEnd: orders.isEnd, on: id)
+                room.segments.removeAll(keepingCapacity: true)
             }
             if let code = orders.reset { core.reset(id, code: code) }
             if let code = orders.stop { core.stopReceiving(id, code: code) }
             core.consumed(orders.credit, on: id)
         }
+        // It goes back to a connection, which is not to keep the room of a burst.
+        room.streams.removeAll(keepingCapacity: room.streams.count <= 16)
     }
 
     /// Writes what can be sent. Returns whether it was more than a packet at once.
@@ -242,7 +243,7 @@ final class ConnectionDriver {
             case .pathValidated(let success): pathValidated(success)
             case .pathChanged(let old, let new): pathChanged(from: old, to: new)
             case .datagramReceived(let bytes):
-                if connection?.received(datagram: bytes) == true { unreadDatagrams += 1 }
+                datagramReceived(bytes)
             case .pingAcknowledged(let number): pingAcknowledged(number)
             case .newToken, .streamWritable, .connectionIDIssued, .connectionIDRetired: break
             case .terminated(let end): terminated(end)
@@ -251,6 +252,12 @@ final class ConnectionDriver {
         guard !readers.isEmpty else { return }
         for reader in readers { reader.waiter.resume(returning: reader.outcome) }
         readers.removeAll(keepingCapacity: true)
+    }
+
+    // Not inlined, or the loop above would take a note of the use of the property each time it begins.
+    @inline(never)
+    private func datagramReceived(_ bytes: [UInt8]) {
+        if connection?.received(datagram: bytes) == true { unreadDatagrams += 1 }
     }
 
     // MARK: the timer

@@ -21,6 +21,8 @@ final class EndpointDriver: UDPEndpointHandler {
     private let holes: HolePunches
     /// Where a batch is written before it goes to the kernel: one for all connections of the socket.
     let sendBuffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 65_536, alignment: 64)
+    /// Where what tasks want is on its way to the cores: one for all connections of the socket.
+    var orderRoom = OrderRoom()
     /// Where accepted connections go; `nil` on a socket that only dials.
     private var onConnection: ((QuicConnection) -> Bool)?
     /// Whether accepted connections are handed up with their first early data.

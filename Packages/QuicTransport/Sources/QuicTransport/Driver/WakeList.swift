@@ -6,8 +6,13 @@ import Synchronization
 ///
 /// Tasks add streams from any thread; the loop is woken once, when the list stops being empty.
 final class WakeList: Sendable {
+    struct Entry: Sendable {
+        let id: StreamID
+        let mailbox: StreamMailbox
+    }
+
     private struct State {
-        var streams: [(id: StreamID, mailbox: StreamMailbox)] = []
+        var streams: [Entry] = []
         var driver: NIOLoopBound<ConnectionDriver>?
     }
 
@@ -30,7 +35,7 @@ final class WakeList: Sendable {
     func add(_ id: StreamID, _ mailbox: StreamMailbox) {
         let driver = state.withLock { state -> NIOLoopBound<ConnectionDriver>? in
             guard let driver = state.driver else { return nil }
-            state.streams.append((id, mailbox))
+            state.streams.append(Entry(id: id, mailbox: mailbox))
             return state.streams.count == 1 ? driver : nil
         }
         if let driver { wake(driver) }
@@ -47,11 +52,18 @@ final class WakeList: Sendable {
     }
 
     /// Takes the list; the loop calls it.
-    func take() -> [(id: StreamID, mailbox: StreamMailbox)] {
+    ///
+    /// - Parameter streams: Gets it. Empty; its room is that of the next list.
+    func take(into streams: inout [Entry]) {
         state.withLock { state in
-            guard !state.streams.isEmpty else { return [] }
-            defer { state.streams = [] }
-            return state.streams
+            if !state.streams.isEmpty { swap(&state.streams, &streams) }
         }
     }
+}
+
+/// Room for what tasks want of a connection, on its way from the mailboxes to the core.
+struct OrderRoom {
+    var streams: [WakeList.Entry] = []
+    var taken: [OutboundSegment] = []
+    var segments: [SendSegment] = []
 }

@@ -172,24 +172,9 @@ final class StreamMailbox: Sendable {
             if outcome == nil { id = state.makeID() }
         }
         if let outcome { return try outcome.get() }
-        return try await waitToRead(id: id, upTo: maxLength, timeout: timeout).get()
-    }
-
-    /// Takes bytes that are there and that nobody waits for.
-    func readAtOnce(upTo maxLength: Int) -> [UInt8]? {
-        let (bytes, wakes) = state.withLock { state -> ([UInt8]?, Bool) in
-            guard let bytes = state.inbound.readAtOnce(upTo: maxLength) else { return (nil, false) }
-            return (bytes, state.wakesLoop())
-        }
-        if wakes { wakeLoop(self) }
-        return bytes
-    }
-
-    private nonisolated(nonsending) func waitToRead(id: UInt64, upTo maxLength: Int, timeout: Duration?) async
-        -> Result<[UInt8]?, QuicError>
-    {
+        let own = id
         var timer: StreamTimer?
-        let outcome = await withTaskCancellationHandler {
+        let end = await withTaskCancellationHandler {
             await withCheckedContinuation { (continuation: Reader) in
                 var isWaiting = false
                 perform { state, actions in
@@ -200,19 +185,29 @@ final class StreamMailbox: Sendable {
                         // waiter.
                         actions.reads.append(.init(waiter: continuation, outcome: .failure(.cancelledWait)))
                     } else {
-                        state.inbound.wait(id: id, upTo: maxLength, waiter: continuation)
+                        state.inbound.wait(id: own, upTo: maxLength, waiter: continuation)
                         isWaiting = true
                     }
                 }
                 if isWaiting, let timeout {
-                    timer = scheduleTimeout(timeout) { [weak self] in self?.endRead(id: id, .timedOutWait) }
+                    timer = scheduleTimeout(timeout) { [weak self] in self?.endRead(id: own, .timedOutWait) }
                 }
             }
         } onCancel: {
-            endRead(id: id, .cancelledWait)
+            endRead(id: own, .cancelledWait)
         }
         timer?.cancel()
-        return outcome
+        return try end.get()
+    }
+
+    /// Takes bytes that are there and that nobody waits for.
+    func readAtOnce(upTo maxLength: Int) -> [UInt8]? {
+        let (bytes, wakes) = state.withLock { state -> ([UInt8]?, Bool) in
+            guard let bytes = state.inbound.readAtOnce(upTo: maxLength) else { return (nil, false) }
+            return (bytes, state.wakesLoop())
+        }
+        if wakes { wakeLoop(self) }
+        return bytes
     }
 
     private func endRead(id: UInt64, _ error: QuicError) {

@@ -15,7 +15,8 @@ protocol UDPEndpointHandler: AnyObject {
     /// the last, which may be shorter. None is empty. The bytes are valid during the call.
     ///
     /// - Parameters:
-    ///   - local: The local IP address they were sent to, with the socket's port; nil when the kernel does not say.
+    ///   - local: The local IP address they were sent to, with the socket's port: that of the socket where it is bound to one
+    ///     address, and else nil when the kernel does not say.
     ///   - ecn: The two ECN bits, the same for all of them.
     func received(
         _ datagrams: UnsafeRawBufferPointer,
@@ -59,7 +60,8 @@ final class UDPEndpoint {
 
     private let channel: any Channel
     private let batch: UDPReceiveBatch
-    private let sendsSourceAddress: Bool
+    /// Bound to no address of its own: what address datagrams came to has to be asked for, and what they leave from said.
+    private let isUnspecified: Bool
     private var sender: GSOSender
     private var busyPoll: BusyPoll?
     /// nil once the endpoint is closed.
@@ -90,7 +92,7 @@ final class UDPEndpoint {
         self.features = features
         self.batch = batch
         self.busyPoll = busyPoll
-        self.sendsSourceAddress = localAddress.isUnspecified
+        self.isUnspecified = localAddress.isUnspecified
         self.sender = GSOSender(usesSegmentation: features.gso != 0)
     }
 
@@ -141,7 +143,7 @@ final class UDPEndpoint {
         guard let options = channel.syncOptions else { return }
         // The socket has these options already; SwiftNIO has to be told, to report what the kernel says.
         try options.setOption(.explicitCongestionNotification, value: true)
-        try options.setOption(.receivePacketInfo, value: true)
+        if isUnspecified { try options.setOption(.receivePacketInfo, value: true) }
         if features.gro != 0 { try options.setOption(.datagramReceiveSegmentSize, value: true) }
         try channel.pipeline.syncOperations.addHandler(UDPChannelHandler(endpoint: self))
     }
@@ -202,7 +204,7 @@ final class UDPEndpoint {
             bytes,
             segmentSize: segmentSize,
             to: cquic_addr(destination),
-            from: sendsSourceAddress ? source.map { cquic_addr($0) } : nil,
+            from: isUnspecified ? source.map { cquic_addr($0) } : nil,
             ecn: ecn,
             through: socket,
             calls: &calls
@@ -281,7 +283,7 @@ final class UDPEndpoint {
             message.bytes,
             segmentSize: segmentSize,
             from: message.source,
-            to: message.destination,
+            to: isUnspecified ? message.destination : localAddress,
             ecn: message.ecn,
             on: self
         )
