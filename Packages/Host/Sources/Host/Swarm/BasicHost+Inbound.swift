@@ -208,7 +208,9 @@ extension BasicHost {
         ended(connection, reason: await muxed.waitUntilClosed())
     }
 
-    /// Tells of the end of a connection while others are still busy with it.
+    /// Tells of the end of a connection while others are still busy with it. Never merged into what accepts streams, which
+    /// would hold its memory for as long as the connection lives.
+    @inline(never)
     private func watch(_ connection: HostConnection) async {
         let reason = await connection.muxed.waitUntilClosed()
         // A cancelled wait may not know the reason; then it is told when nobody is busy any more.
@@ -241,9 +243,7 @@ extension BasicHost {
                     group.addTask { await self.serve(stream, of: connection) }
                 } catch {
                     connection.inboundNegotiations.release()
-                    // A transport may end a long wait; but an idle connection's end is a timeout too.
-                    let kind = (error as? any ClassifiedStreamError)?.streamFailureKind
-                    guard kind == .timeout, !connection.muxed.isClosed else { break accepting }
+                    guard Self.isWaitOver(error, of: connection) else { break accepting }
                 }
             }
             group.cancelAll()
@@ -252,119 +252,9 @@ extension BasicHost {
         }
     }
 
-    /// Negotiates and handles one inbound stream. One child task of its connection. Gives the turn to negotiate back.
-    private func serve(_ muxed: any MuxedStream, of connection: HostConnection) async {
-        var hasTurn = true
-        func endTurn() {
-            if hasTurn { connection.inboundNegotiations.release() }
-            hasTurn = false
-        }
-        defer { endTurn() }
-        let use: StreamUse
-        do throws(HostError) {
-            use = try connection.reserveStream(.inbound)
-        } catch {
-            refuse(muxed, of: connection, error)
-            return muxed.reset(code: .resourceLimitExceeded)
-        }
-        guard let stream = try? connection.wrap(muxed, use: use) else { return muxed.reset(code: .generic) }
-        let name: [UInt8]?
-        let start = configuration.clock.now()
-        do {
-            name = try await withDeadline(
-                configuration.streams.negotiationTimeout,
-                clock: configuration.clock,
-                breakingOff: { stream.reset(code: .protocolNegotiationFailed) }
-            ) {
-                try await MultistreamDriver.answer(on: stream) { self.state.withLock { $0.handlers } }
-            }
-        } catch {
-            metrics.negotiationFailed(.inbound, error)
-            stream.reset(code: .protocolNegotiationFailed)
-            logger.debug("a negotiation failed", metadata: metadata(of: stream, on: connection).failing(error))
-            return
-        }
-        guard let name, let match = await handler(for: name) else {
-            // The peer asked and did not like the answers or did not wait for them; or the handler was removed just now.
-            do { try await stream.close() } catch { stream.reset(code: .protocolNegotiationFailed) }
-            return
-        }
-        metrics.negotiationTime.record(duration: start.elapsed())
-        let text = String(decoding: name, as: UTF8.self)
-        do throws(HostError) {
-            try use.settle(text, countedAs: String(decoding: match.registered, as: UTF8.self))
-        } catch {
-            refuse(muxed, of: connection, error, protocolID: text)
-            return stream.reset(code: .resourceLimitExceeded)
-        }
-        stream.protocolID = text
-        endTurn()
-        do {
-            if !connection.handlers.tryAcquire() {
-                try await withDeadline(configuration.streams.negotiationTimeout, clock: configuration.clock) {
-                    try await connection.handlers.acquire()
-                }
-            }
-        } catch {
-            let refusal = HostError.wrapping(error, as: .resourceLimit, "no handler became free")
-            refuse(muxed, of: connection, refusal, protocolID: text)
-            stream.reset(code: .resourceLimitExceeded)
-            return
-        }
-        defer { connection.handlers.release() }
-        guard beginWork(on: name) else { return stream.reset(code: .shutdown) }
-        defer { endWork(on: name) }
-        metrics.streamsHandled.increment()
-        logger.debug("stream opened", metadata: metadata(of: stream, on: connection))
-        if match.runsOnTransport || connection.muxed.taskExecutor == nil {
-            await run(match.handler, on: stream, of: connection)
-        } else {
-            await withTaskExecutorPreference(globalConcurrentExecutor) {
-                await run(match.handler, on: stream, of: connection)
-            }
-        }
-        logger.debug("stream closed", metadata: metadata(of: stream, on: connection))
-    }
-
-    private func refuse(
-        _ stream: any MuxedStream,
-        of connection: HostConnection,
-        _ error: HostError,
-        protocolID: String? = nil
-    ) {
-        metrics.streamRefused(error)
-        let metadata = connection.metadata(ofStream: stream.id, stream.direction, protocolID: protocolID)
-        logger.debug("a stream was refused", metadata: metadata.failing(error))
-    }
-
-    /// The handler for a name. The registry is asked outside the lock: predicates are the user's code.
-    private func handler(for name: [UInt8]) async -> HandlerRegistry.Match? {
-        let handlers = state.withLock { $0.handlers }
-        return await handlers.awayFromTransport { handlers.handler(for: name) }
-    }
-
-    private func run(_ handler: StreamHandler, on stream: NetStream, of connection: HostConnection) async {
-        do {
-            try await handler(stream)
-            if !stream.state.isEnd { try await stream.close() }
-        } catch {
-            // What the peer's behaviour or the host's end brings about is not worth a line each time.
-            let isOver = error is NetStreamError || error is HostError || Task.isCancelled
-            stream.reset(code: Task.isCancelled ? .shutdown : Self.resetCode(for: error))
-            logger.log(
-                level: isOver ? .debug : .info,
-                "a handler failed",
-                metadata: metadata(of: stream, on: connection).failing(error)
-            )
-        }
-    }
-
-    private static func resetCode(for error: any Error) -> StreamErrorCode {
-        if let error = error as? HostError, error.code == .identifyFailed { return .protocolViolation }
-        guard let error = error as? NetStreamError else { return .generic }
-        switch error.code {
-        case .unexpectedEnd, .malformedLength, .limitExceeded: return .protocolViolation
-        default: return .generic
-        }
+    /// Whether a transport has ended a long wait for a stream; but an idle connection's end is a timeout too.
+    @inline(never)
+    private static func isWaitOver(_ error: any Error, of connection: HostConnection) -> Bool {
+        (error as? any ClassifiedStreamError)?.streamFailureKind == .timeout && !connection.muxed.isClosed
     }
 }
