@@ -21,6 +21,7 @@
 
 #  include <gnutls/crypto.h>
 #  include <gnutls/gnutls.h>
+#  include <wmmintrin.h>
 
 #  if IMB_VERSION_NUM >= IMB_VERSION(2, 0, 0)
 #    define LIBRARY "libIPSec_MB.so.2"
@@ -28,7 +29,7 @@
 #    define LIBRARY "libIPSec_MB.so.1"
 #  endif
 
-enum { TAG = 16, NONCE = 12, MAX_KEY = 32, ALIGNMENT = 64 };
+enum { TAG = 16, NONCE = 12, MAX_KEY = 32, ALIGNMENT = 64, BLOCK = 16, MAX_ROUNDS = 14 };
 
 /* What is taken of the library. Functions of their arguments alone: the manager they come from is not kept. */
 static struct {
@@ -36,6 +37,7 @@ static struct {
   const char *version;
   aes_gcm_pre_t expand_128, expand_256;
   aes_gcm_enc_dec_t seal_128, seal_256, open_128, open_256;
+  keyexp_t schedule_128, schedule_256;
 } library = {.obstacle = "was not loaded yet"};
 
 static pthread_once_t loading = PTHREAD_ONCE_INIT;
@@ -46,6 +48,12 @@ struct lp2p_gcm {
   aes_gcm_enc_dec_t seal, open;
   aes_gcm_pre_t expand;
   uint8_t key[MAX_KEY]; /* wiped once it is expanded */
+};
+
+struct lp2p_block {
+  uint32_t rounds;
+  /* One more than there are rounds. */
+  _Alignas(16) uint8_t keys[];
 };
 
 /* The library asks the processor what it can do, but not the system whether its wide registers are saved: where they are
@@ -61,6 +69,28 @@ static const char *processor_obstacle(void) {
     return "would use AVX-512, which this processor has and its operating system does not let be used";
   }
   return NULL;
+}
+
+/* Encrypts one block both ways. */
+static int block_agrees_with_gnutls(const uint8_t *key, size_t key_length, const uint8_t *text) {
+  uint8_t zero[BLOCK] = {0}, expected[BLOCK], block[BLOCK];
+  gnutls_datum_t datum = {.data = (unsigned char *)key, .size = (unsigned int)key_length};
+  gnutls_datum_t vector = {.data = zero, .size = sizeof(zero)};
+  gnutls_cipher_hd_t cipher;
+  if (gnutls_cipher_init(&cipher, key_length == 16 ? GNUTLS_CIPHER_AES_128_CBC : GNUTLS_CIPHER_AES_256_CBC, &datum,
+                         &vector) != 0) {
+    return 0;
+  }
+  int rv = gnutls_cipher_encrypt2(cipher, text, BLOCK, expected, sizeof(expected));
+  gnutls_cipher_deinit(cipher);
+  lp2p_block *ours = lp2p_block_new(key, key_length);
+  if (rv != 0 || ours == NULL) {
+    lp2p_block_delete(ours);
+    return 0;
+  }
+  lp2p_block_encrypt(ours, block, text);
+  lp2p_block_delete(ours);
+  return memcmp(block, expected, sizeof(block)) == 0;
 }
 
 /* Seals one packet with both libraries: whatever this one is, it must do what GnuTLS does. */
@@ -84,7 +114,7 @@ static int agrees_with_gnutls(size_t key_length, gnutls_cipher_algorithm_t algor
                lp2p_gcm_open(gcm, sealed, sealed, sizeof(sealed), text, text + 20, 21) == 0 &&
                memcmp(sealed, text, sizeof(text)) == 0;
   lp2p_gcm_delete(gcm);
-  return agrees;
+  return agrees && block_agrees_with_gnutls(key, key_length, text);
 }
 
 static const char *take_functions(void *handle) {
@@ -115,6 +145,8 @@ static const char *take_functions(void *handle) {
   library.seal_256 = manager->gcm256_enc;
   library.open_128 = manager->gcm128_dec;
   library.open_256 = manager->gcm256_dec;
+  library.schedule_128 = manager->keyexp_128;
+  library.schedule_256 = manager->keyexp_256;
   library.version = version_text();
   release(manager);
   return usable ? NULL : "fails its own tests";
@@ -238,6 +270,44 @@ int lp2p_gcm_open(lp2p_gcm *gcm, uint8_t *destination, const uint8_t *ciphertext
   return 0;
 }
 
+/* Called while the library is being loaded too, as `lp2p_gcm_new`. */
+lp2p_block *lp2p_block_new(const uint8_t *key, size_t length) {
+  if (library.schedule_128 == NULL || library.schedule_256 == NULL || (length != 16 && length != 32)) {
+    return NULL;
+  }
+  uint32_t rounds = length == 16 ? 10 : MAX_ROUNDS;
+  lp2p_block *block = calloc(1, sizeof(*block) + (rounds + 1) * BLOCK);
+  if (block == NULL) {
+    return NULL;
+  }
+  block->rounds = rounds;
+  /* The keys of decryption come with the others. */
+  _Alignas(16) uint8_t unused[(MAX_ROUNDS + 1) * BLOCK];
+  (length == 16 ? library.schedule_128 : library.schedule_256)(key, block->keys, unused);
+  gnutls_memset(unused, 0, sizeof(unused));
+  return block;
+}
+
+void lp2p_block_delete(lp2p_block *block) {
+  if (block == NULL) {
+    return;
+  }
+  gnutls_memset(block, 0, sizeof(*block) + (block->rounds + 1) * BLOCK);
+  free(block);
+}
+
+/* The processor was asked whether it has these instructions before there could be a key. */
+__attribute__((target("aes"))) void lp2p_block_encrypt(const lp2p_block *block, uint8_t *destination,
+                                                       const uint8_t *source) {
+  const __m128i *keys = (const __m128i *)(const void *)block->keys;
+  __m128i state = _mm_xor_si128(_mm_loadu_si128((const __m128i *)(const void *)source), keys[0]);
+  for (uint32_t round = 1; round < block->rounds; round++) {
+    state = _mm_aesenc_si128(state, keys[round]);
+  }
+  state = _mm_aesenclast_si128(state, keys[block->rounds]);
+  _mm_storeu_si128((__m128i *)(void *)destination, state);
+}
+
 size_t lp2p_gcm_expanded(const lp2p_gcm *gcm) { return gcm->expanded == NULL ? 0 : sizeof(*gcm->expanded); }
 
 #else
@@ -275,6 +345,18 @@ int lp2p_gcm_open(lp2p_gcm *gcm, uint8_t *destination, const uint8_t *ciphertext
 size_t lp2p_gcm_expanded(const lp2p_gcm *gcm) {
   (void)gcm;
   return 0;
+}
+
+lp2p_block *lp2p_block_new(const uint8_t *key, size_t length) {
+  (void)key;
+  (void)length;
+  return NULL;
+}
+
+void lp2p_block_delete(lp2p_block *block) { (void)block; }
+
+void lp2p_block_encrypt(const lp2p_block *block, uint8_t *destination, const uint8_t *source) {
+  (void)block, (void)destination, (void)source;
 }
 
 #endif

@@ -23,4 +23,14 @@ int lp2p_gcm_open(lp2p_gcm *gcm, uint8_t *destination, const uint8_t *ciphertext
 /// Bytes of heap that the expanded key takes now.
 size_t lp2p_gcm_expanded(const lp2p_gcm *gcm);
 
+/// A key of AES by itself, for header protection: the round keys, 176 or 240 bytes, where a cipher of GnuTLS takes 800.
+typedef struct lp2p_block lp2p_block;
+
+/// `length` is 16 or 32. NULL without memory, or where ipsec-mb, which expands the key, cannot be used.
+lp2p_block *lp2p_block_new(const uint8_t *key, size_t length);
+/// Wipes the key.
+void lp2p_block_delete(lp2p_block *block);
+/// Encrypts 16 bytes.
+void lp2p_block_encrypt(const lp2p_block *block, uint8_t *destination, const uint8_t *source);
+
 #endif

@@ -43,18 +43,13 @@ int lp2p_protection_decrypt(uint8_t *destination, const ngtcp2_crypto_aead *aead
   return 0;
 }
 
-/* One block of AES by GnuTLS: CBC from a vector of zeros. ipsec-mb needs as long for one. */
 int lp2p_protection_mask(uint8_t *destination, const ngtcp2_crypto_cipher *cipher,
                          const ngtcp2_crypto_cipher_ctx *context, const uint8_t *sample) {
   if (!is_ours(context->native_handle)) {
     return ngtcp2_crypto_hp_mask_cb(destination, cipher, context, sample);
   }
-  gnutls_cipher_hd_t block_cipher = unmarked(context->native_handle);
-  uint8_t zero[BLOCK] = {0}, mask[BLOCK];
-  gnutls_cipher_set_iv(block_cipher, zero, sizeof(zero));
-  if (gnutls_cipher_encrypt2(block_cipher, sample, BLOCK, mask, sizeof(mask)) != 0) {
-    return NGTCP2_ERR_CALLBACK_FAILURE;
-  }
+  uint8_t mask[BLOCK];
+  lp2p_block_encrypt(unmarked(context->native_handle), mask, sample);
   memcpy(destination, mask, MASK);
   return 0;
 }
@@ -66,12 +61,9 @@ int lp2p_protection_make_aead(ngtcp2_crypto_aead_ctx *context, const uint8_t *ke
 }
 
 int lp2p_protection_make_cipher(ngtcp2_crypto_cipher_ctx *context, const uint8_t *key, size_t length) {
-  gnutls_cipher_hd_t block_cipher = NULL;
-  gnutls_datum_t datum = {.data = (unsigned char *)key, .size = (unsigned int)length};
-  gnutls_cipher_algorithm_t algorithm = length == 16 ? GNUTLS_CIPHER_AES_128_CBC : GNUTLS_CIPHER_AES_256_CBC;
-  int rv = gnutls_cipher_init(&block_cipher, algorithm, &datum, NULL);
-  context->native_handle = rv == 0 ? marked(block_cipher) : NULL;
-  return rv == 0 ? 0 : -1;
+  lp2p_block *block = lp2p_ipsec_mb_obstacle() == NULL ? lp2p_block_new(key, length) : NULL;
+  context->native_handle = block == NULL ? NULL : marked(block);
+  return block == NULL ? -1 : 0;
 }
 
 void lp2p_protection_delete_aead(ngtcp2_conn *conn, ngtcp2_crypto_aead_ctx *context, void *user_data) {
@@ -85,7 +77,7 @@ void lp2p_protection_delete_aead(ngtcp2_conn *conn, ngtcp2_crypto_aead_ctx *cont
 
 void lp2p_protection_delete_cipher(ngtcp2_conn *conn, ngtcp2_crypto_cipher_ctx *context, void *user_data) {
   if (is_ours(context->native_handle)) {
-    gnutls_cipher_deinit(unmarked(context->native_handle));
+    lp2p_block_delete(unmarked(context->native_handle));
     context->native_handle = NULL;
   } else {
     ngtcp2_crypto_delete_crypto_cipher_ctx_cb(conn, context, user_data);
