@@ -210,6 +210,7 @@ void lp2p_conn_delete(lp2p_conn *self) {
   }
   lp2p_conn_forget_session(self);
   ngtcp2_conn_del(self->conn);
+  lp2p_receive_window_free(&self->received);
   free(self->ticket);
   free(self);
 }

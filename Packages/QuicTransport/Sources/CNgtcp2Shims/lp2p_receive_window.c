@@ -1,12 +1,19 @@
 #include "lp2p_receive_window.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define CAPACITY (LP2P_RECEIVE_WINDOW_WORDS * 64)
+#define FIRST_CAPACITY (LP2P_RECEIVE_WINDOW_FIRST_WORDS * 64)
 
 void lp2p_receive_window_init(lp2p_receive_window *window) {
   memset(window, 0, sizeof *window);
   window->largest = -1;
+}
+
+void lp2p_receive_window_free(lp2p_receive_window *window) {
+  free(window->bits);
+  window->bits = NULL;
 }
 
 int64_t lp2p_receive_window_number(const lp2p_receive_window *window, const uint8_t *header, size_t header_length) {
@@ -27,21 +34,35 @@ int64_t lp2p_receive_window_number(const lp2p_receive_window *window, const uint
   return number > expected + range / 2 && number >= range ? number - range : number;
 }
 
+/* The first numbers have the same places among all bits. Nonzero without memory. */
+static int grow(lp2p_receive_window *window) {
+  window->bits = calloc(LP2P_RECEIVE_WINDOW_WORDS, sizeof window->bits[0]);
+  if (window->bits == NULL) {
+    return -1;
+  }
+  memcpy(window->bits, window->first, sizeof window->first);
+  return 0;
+}
+
 lp2p_packet_novelty lp2p_receive_window_note(lp2p_receive_window *window, int64_t number) {
+  if (window->bits == NULL && number >= FIRST_CAPACITY && grow(window) != 0) {
+    return LP2P_PACKET_TOO_OLD;
+  }
+  uint64_t *bits = window->bits != NULL ? window->bits : window->first;
   if (number > window->largest) {
     int64_t from = window->largest + 1;
     if (number - from >= CAPACITY) {
-      memset(window->bits, 0, sizeof window->bits);
+      memset(bits, 0, LP2P_RECEIVE_WINDOW_WORDS * sizeof bits[0]);
     } else {
       for (int64_t at = from; at <= number; at++) {
-        window->bits[(at / 64) % LP2P_RECEIVE_WINDOW_WORDS] &= ~(UINT64_C(1) << (at % 64));
+        bits[(at / 64) % LP2P_RECEIVE_WINDOW_WORDS] &= ~(UINT64_C(1) << (at % 64));
       }
     }
     window->largest = number;
   } else if (window->largest - number >= CAPACITY) {
     return LP2P_PACKET_TOO_OLD;
   }
-  uint64_t *word = &window->bits[(number / 64) % LP2P_RECEIVE_WINDOW_WORDS];
+  uint64_t *word = &bits[(number / 64) % LP2P_RECEIVE_WINDOW_WORDS];
   uint64_t bit = UINT64_C(1) << (number % 64);
   if (*word & bit) {
     return LP2P_PACKET_COPY;

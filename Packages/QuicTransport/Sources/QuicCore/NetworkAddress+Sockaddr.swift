@@ -88,3 +88,17 @@ extension NetworkAddress {
         }
     }
 }
+
+extension NetworkAddress {
+    /// Room for either kind of address in its C form, for ``store(in:)``: `sockaddr_storage` would be four times as much.
+    static func makeSockaddr() -> UnsafeMutableRawPointer {
+        .allocate(byteCount: MemoryLayout<sockaddr_in6>.size, alignment: MemoryLayout<sockaddr_in6>.alignment)
+    }
+
+    /// Writes the address in its C form, and returns how many bytes of it are in use.
+    func store(in memory: UnsafeMutableRawPointer) -> socklen_t {
+        let (storage, length) = socketAddress
+        withUnsafePointer(to: storage) { memory.copyMemory(from: $0, byteCount: Int(length)) }
+        return length
+    }
+}

@@ -31,14 +31,14 @@ public final class QuicConnection: MuxedConnection {
 
     /// The moves of the connection to other paths, its own and the peer's, until it is over. For one consumer; the newest 16
     /// wait for it.
-    public let pathChanges: AsyncStream<QuicPathChange>
-    private let pathChangesContinuation: AsyncStream<QuicPathChange>.Continuation
+    public var pathChanges: AsyncStream<QuicPathChange> { pathChangeStream.stream }
+    private let pathChangeStream = LateStream<QuicPathChange>(newest: 16)
 
     /// The unreliable datagrams that the peer sends (RFC 9221), until the connection is over. For one consumer; at most
     /// `QuicConfiguration.maxQueuedDatagrams` wait for it, then the oldest gives way to a new one. None come unless
     /// `QuicConfiguration.maxDatagramFrameSize` is set.
-    public let datagrams: AsyncStream<[UInt8]>
-    private let datagramsContinuation: AsyncStream<[UInt8]>.Continuation
+    public var datagrams: AsyncStream<[UInt8]> { datagramStream.stream }
+    private let datagramStream: LateStream<[UInt8]>
 
     /// Streams that the peer opened and nobody has taken.
     let inbound: AsyncQueue<QuicStream>
@@ -72,10 +72,7 @@ public final class QuicConnection: MuxedConnection {
         self.isEarly = isEarly
         version = QuicVersion(rawValue: handshake.version)
         settings = endpoint.settings
-        (pathChanges, pathChangesContinuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(16))
-        (datagrams, datagramsContinuation) = AsyncStream.makeStream(
-            bufferingPolicy: .bufferingNewest(endpoint.configuration.maxQueuedDatagrams)
-        )
+        datagramStream = LateStream(newest: endpoint.configuration.maxQueuedDatagrams)
         let deadlines = endpoint.deadlines
         self.deadlines = deadlines
         inbound = AsyncQueue(capacity: max(1, settings.configuration.streams.maxInbound)) {
@@ -107,7 +104,7 @@ public final class QuicConnection: MuxedConnection {
             state.local = new.local
             state.remote = new.remote
         }
-        pathChangesContinuation.yield(QuicPathChange(from: old, to: new, version: version))
+        pathChangeStream.yield(QuicPathChange(from: old, to: new, version: version))
     }
 
     /// Moves the connection to another local address without interrupting its streams (RFC 9000 §9): to a socket of its own,
@@ -155,7 +152,7 @@ public final class QuicConnection: MuxedConnection {
 
     /// A datagram came. Returns whether another one was dropped for it.
     func received(datagram: [UInt8]) -> Bool {
-        if case .dropped = datagramsContinuation.yield(datagram) { return true }
+        if case .dropped = datagramStream.yield(datagram) { return true }
         return false
     }
 
@@ -315,8 +312,8 @@ public final class QuicConnection: MuxedConnection {
         }
         for waiter in handshakeWaiters { waiter.resume(returning: .failure(end.error)) }
         for stream in inbound.close(end.error) { stream.reset(code: .none) }
-        pathChangesContinuation.finish()
-        datagramsContinuation.finish()
+        pathChangeStream.finish()
+        datagramStream.finish()
         for waiter in waiters { waiter.resume(returning: end) }
     }
 

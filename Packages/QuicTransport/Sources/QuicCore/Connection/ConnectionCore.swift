@@ -125,8 +125,8 @@ public final class ConnectionCore {
     /// The path in use, the address of this side as datagrams arrived there.
     var path: NetworkPath
     let migration: QuicConfiguration.Migration
-    private let remoteSockaddr = UnsafeMutablePointer<sockaddr_storage>.allocate(capacity: 1)
-    private let localSockaddr = UnsafeMutablePointer<sockaddr_storage>.allocate(capacity: 1)
+    private let remoteSockaddr = NetworkAddress.makeSockaddr()
+    private let localSockaddr = NetworkAddress.makeSockaddr()
     private var remoteLength: socklen_t
     private var localLength: socklen_t
 
@@ -368,14 +368,5 @@ extension ConnectionCore {
         guard isConfirmed, let session, !session.isNeededAfterHandshake else { return }
         lp2p_conn_forget_session(pointer)
         self.session = nil
-    }
-}
-
-extension NetworkAddress {
-    /// Writes the address in its C form, and returns how many bytes of it are in use.
-    fileprivate func store(in memory: UnsafeMutablePointer<sockaddr_storage>) -> socklen_t {
-        let (storage, length) = socketAddress
-        memory.initialize(to: storage)
-        return length
     }
 }
