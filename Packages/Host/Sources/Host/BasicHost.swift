@@ -12,7 +12,11 @@ import Synchronization
 ///
 /// All methods throw ``HostError`` unless they say something else. Safe to use from many tasks.
 public final class BasicHost: Sendable {
-    typealias Job = @Sendable () async -> Void
+    struct Job: Sendable {
+        /// Where it runs; `nil` for the concurrent pool.
+        var executor: (any TaskExecutor)?
+        var run: @Sendable () async -> Void
+    }
 
     enum Phase: Sendable {
         case idle, running, draining, closing, closed
@@ -142,7 +146,7 @@ public final class BasicHost: Sendable {
     /// The host's task tree.
     func supervise() async {
         await withDiscardingTaskGroup { group in
-            for await job in jobs { group.addTask { await job() } }
+            for await job in jobs { group.addTask(executorPreference: job.executor, operation: job.run) }
             group.cancelAll()
             // Not after the group, which waits for every handler, also for those that heed no cancellation.
             await uncancelled { await self.close() }
@@ -151,8 +155,8 @@ public final class BasicHost: Sendable {
 
     /// Gives work to the host's task tree. Returns `false` when the host is closing.
     @discardableResult
-    func submit(_ job: @escaping Job) -> Bool {
-        if case .terminated = jobInput.yield(job) { return false }
+    func submit(on executor: (any TaskExecutor)? = nil, _ run: @escaping @Sendable () async -> Void) -> Bool {
+        if case .terminated = jobInput.yield(Job(executor: executor, run: run)) { return false }
         return true
     }
 

@@ -131,7 +131,8 @@ extension BasicHost {
         hub.emit(.connected(connection.info))
         // Somebody who closes the host may have seen its end before its beginning was told.
         if let reason = connection.begin() { tellEnd(of: connection, reason: reason) }
-        guard submit({ await self.serve(connection) }) else {
+        // Streams are accepted and negotiated where the connection is driven: that is little work, and no thread is woken.
+        guard submit(on: muxed.taskExecutor, { await self.serve(connection) }) else {
             await uncancelled { await muxed.close(code: .shutdown, reason: "the host shuts down") }
             ended(connection, reason: await muxed.waitUntilClosed())
             throw Self.closedError
@@ -199,9 +200,17 @@ extension BasicHost {
     }
 
     /// Identifies the peer and handles its streams until the connection is over. One child task of the host.
+    ///
+    /// There is one for each connection, idle or not, so its frames are kept small: what is rare or comes last is in functions
+    /// of its own, never merged into these.
     func serve(_ connection: HostConnection) async {
+        await acceptStreams(of: connection)
+        await finish(connection)
+    }
+
+    @inline(never)
+    private func finish(_ connection: HostConnection) async {
         let muxed = connection.muxed
-        await serveStreams(of: connection)
         if !muxed.isClosed {
             await uncancelled { await muxed.close(code: .shutdown, reason: "the host lets go of it") }
         }
@@ -218,29 +227,19 @@ extension BasicHost {
     }
 
     /// Identifies the peer and handles its streams. Returns when the connection is over or the task is cancelled.
-    private func serveStreams(of connection: HostConnection) async {
-        // Streams are accepted and negotiated where the connection is driven: that is little work, and no thread is woken.
-        await withTaskExecutorPreference(connection.muxed.taskExecutor) {
-            await self.acceptStreams(of: connection)
-        }
-    }
-
     private func acceptStreams(of connection: HostConnection) async {
         await withDiscardingTaskGroup { group in
-            if configuration.identify.runsOnConnect {
-                group.addTask(executorPreference: globalConcurrentExecutor) { await self.identifyOnConnect(connection) }
-            }
+            identify(connection, in: &group)
             var isWatched = false
             accepting: while true {
                 // Taking the turn first: while too many negotiate, no further stream is accepted.
                 if !connection.inboundNegotiations.tryAcquire() {
                     // Nor is the end seen, and those that negotiate may be in the user's code.
-                    if !isWatched { isWatched = submit { await self.watch(connection) } }
+                    if !isWatched { isWatched = submitWatch(of: connection) }
                     do { try await connection.inboundNegotiations.acquire() } catch { break accepting }
                 }
                 do {
-                    let stream = try await connection.muxed.acceptStream()
-                    group.addTask { await self.serve(stream, of: connection) }
+                    serve(try await connection.muxed.acceptStream(), of: connection, in: &group)
                 } catch {
                     connection.inboundNegotiations.release()
                     guard Self.isWaitOver(error, of: connection) else { break accepting }
@@ -250,6 +249,26 @@ extension BasicHost {
             // Its place is free as soon as it is over, and everybody is told, even if its handlers take longer.
             if connection.muxed.isClosed { await watch(connection) }
         }
+    }
+
+    @inline(never)
+    private func identify(_ connection: HostConnection, in group: inout DiscardingTaskGroup) {
+        guard configuration.identify.runsOnConnect else { return }
+        group.addTask(executorPreference: globalConcurrentExecutor) { await self.identifyOnConnect(connection) }
+    }
+
+    @inline(never)
+    private func serve(
+        _ stream: any MuxedStream,
+        of connection: HostConnection,
+        in group: inout DiscardingTaskGroup
+    ) {
+        group.addTask { await self.serve(stream, of: connection) }
+    }
+
+    @inline(never)
+    private func submitWatch(of connection: HostConnection) -> Bool {
+        submit { await self.watch(connection) }
     }
 
     /// Whether a transport has ended a long wait for a stream; but an idle connection's end is a timeout too.

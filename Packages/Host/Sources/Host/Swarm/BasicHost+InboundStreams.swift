@@ -54,38 +54,66 @@ extension BasicHost {
             muxed.reset(code: .generic)
             return nil
         }
-        let name: [UInt8]?
         let start = configuration.clock.now()
+        let name: [UInt8]?
         do {
-            name = try await withDeadline(
-                configuration.streams.negotiationTimeout,
-                clock: configuration.clock,
-                breakingOff: { stream.reset(code: .protocolNegotiationFailed) }
-            ) {
-                try await MultistreamDriver.answer(on: stream) { self.state.withLock { $0.handlers } }
-            }
+            name = try await answer(on: stream)
         } catch {
-            metrics.negotiationFailed(.inbound, error)
-            stream.reset(code: .protocolNegotiationFailed)
-            logger.debug("a negotiation failed", metadata: metadata(of: stream, on: connection).failing(error))
+            negotiationFailed(error, on: stream, of: connection)
             return nil
         }
         guard let name, let match = await handler(for: name) else {
-            // The peer asked and did not like the answers or did not wait for them; or the handler was removed just now.
-            do { try await stream.close() } catch { stream.reset(code: .protocolNegotiationFailed) }
+            await closeUnhandled(stream)
             return nil
         }
         metrics.negotiationTime.record(duration: start.elapsed())
-        let text = String(decoding: name, as: UTF8.self)
+        let accepted = AcceptedStream(stream: stream, name: name, match: match)
+        return settle(use, of: accepted, muxed, connection) ? accepted : nil
+    }
+
+    /// The peer asked and did not like the answers or did not wait for them; or the handler was removed just now.
+    @inline(never)
+    private func closeUnhandled(_ stream: NetStream) async {
+        do { try await stream.close() } catch { stream.reset(code: .protocolNegotiationFailed) }
+    }
+
+    /// Counts a stream for its protocol from now on. `false` when there is no room; the stream is over then.
+    @inline(never)
+    private func settle(
+        _ use: StreamUse,
+        of accepted: AcceptedStream,
+        _ muxed: any MuxedStream,
+        _ connection: HostConnection
+    ) -> Bool {
+        let text = String(decoding: accepted.name, as: UTF8.self)
         do throws(HostError) {
-            try use.settle(text, countedAs: String(decoding: match.registered, as: UTF8.self))
+            try use.settle(text, countedAs: String(decoding: accepted.match.registered, as: UTF8.self))
         } catch {
             refuse(muxed, of: connection, error, protocolID: text)
-            stream.reset(code: .resourceLimitExceeded)
-            return nil
+            accepted.stream.reset(code: .resourceLimitExceeded)
+            return false
         }
-        stream.protocolID = text
-        return AcceptedStream(stream: stream, name: name, match: match)
+        accepted.stream.protocolID = text
+        return true
+    }
+
+    /// What the peer wants to speak and this host speaks too, in good time; `nil` when there is nothing.
+    @inline(never)
+    private func answer(on stream: NetStream) async throws -> [UInt8]? {
+        try await withDeadline(
+            configuration.streams.negotiationTimeout,
+            clock: configuration.clock,
+            breakingOff: { stream.reset(code: .protocolNegotiationFailed) }
+        ) {
+            try await MultistreamDriver.answer(on: stream) { self.state.withLock { $0.handlers } }
+        }
+    }
+
+    @inline(never)
+    private func negotiationFailed(_ error: any Error, on stream: NetStream, of connection: HostConnection) {
+        metrics.negotiationFailed(.inbound, error)
+        stream.reset(code: .protocolNegotiationFailed)
+        logger.debug("a negotiation failed", metadata: metadata(of: stream, on: connection).failing(error))
     }
 
     /// Waits until fewer streams of the connection are handled. `false` when that took too long; the stream is over then.
