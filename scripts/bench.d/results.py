@@ -81,12 +81,14 @@ class Results:
         """How many times better ours is, or another subject: the median over the rounds.
 
         Within a round one runs right after the other. A machine whose speed changes meanwhile, as virtual ones do, changes
-        both; the medians of each by itself may come from its good minutes and its bad ones.
+        both; the medians of each by itself may come from its good minutes and its bad ones. Rounds in which a figure was
+        zero (memory that did not grow) have no ratio; None where no round has one.
         """
         ours, other = self.of(case, subject, figure.key), self.of(case, contender, figure.key)
-        if not ours or not other or len(ours.values) != len(other.values) or not all((*ours.values, *other.values)):
+        rounds = zip(ours.values, other.values) if ours and other else ()
+        ratios = [mine / theirs for mine, theirs in rounds if mine and theirs]
+        if not ratios:
             return None
-        ratios = [mine / theirs for mine, theirs in zip(ours.values, other.values, strict=True)]
         return statistics.median(ratios if figure.more_is_better else [1 / ratio for ratio in ratios])
 
     def rows(self, cases: Sequence[Case]) -> list[tuple[Case, Figure]]:

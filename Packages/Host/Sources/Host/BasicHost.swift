@@ -13,7 +13,7 @@ import Synchronization
 /// All methods throw ``HostError`` unless they say something else. Safe to use from many tasks.
 public final class BasicHost: Sendable {
     struct Job: Sendable {
-        /// Where it runs; `nil` for the concurrent pool.
+        /// Where it runs; `nil` for where the host runs.
         var executor: (any TaskExecutor)?
         var run: @Sendable () async -> Void
     }

@@ -23,7 +23,7 @@ int lp2p_gcm_open(lp2p_gcm *gcm, uint8_t *destination, const uint8_t *ciphertext
 /// Bytes of heap that the expanded key takes now.
 size_t lp2p_gcm_expanded(const lp2p_gcm *gcm);
 
-/// A key of AES by itself, for header protection: the round keys, 176 or 240 bytes, where a cipher of GnuTLS takes 800.
+/// A key of AES by itself, for header protection: the round keys, 192 or 256 bytes with what goes with them, where a cipher of GnuTLS takes 800.
 typedef struct lp2p_block lp2p_block;
 
 /// `length` is 16 or 32. NULL without memory, or where ipsec-mb, which expands the key, cannot be used.

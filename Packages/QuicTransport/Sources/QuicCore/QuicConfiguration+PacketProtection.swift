@@ -1,8 +1,8 @@
 internal import CNgtcp2Shims
 
 extension QuicConfiguration {
-    /// What seals and opens packets with AES-GCM (RFC 9001 §5.3). Only the packets after the handshake differ; header protection,
-    /// ChaCha20 and the handshake itself are GnuTLS's in any case, and so is everything where the peers agree on ChaCha20.
+    /// What seals and opens packets with AES-GCM (RFC 9001 §5.3), and masks their headers (§5.4.3). Only the packets after the
+    /// handshake differ; the handshake itself is GnuTLS's in any case, and so is everything where the peers agree on ChaCha20.
     public enum PacketProtection: String, Sendable, Hashable, CaseIterable {
         /// ``ipsecMB`` where it can be used, else ``gnutls``.
         case automatic

@@ -290,9 +290,9 @@ extension QuicConfiguration {
         /// once, up to a millisecond. Zero, the default: it sleeps. Where answers arrive within this time, nobody waits until
         /// a thread is woken, which on virtual machines takes longer than the answer itself: round trips between processes
         /// and within a rack take a fraction of the time. The price is processor time: up to this much after every burst of
-        /// datagrams, so that a loop with some traffic uses the whole of a core, but for what other threads want of it. It
-        /// pays for 20 to 100 microseconds, with a core for each loop. Timers and tasks on the loop keep their turns; other
-        /// sockets on it have theirs twice a millisecond at least, or when this time is over.
+        /// datagrams, anybody's, also of what is thrown away: a loop with some traffic uses the whole of a core, but for what
+        /// other threads want of it. It pays for 20 to 100 microseconds, with a core for each loop. Timers and tasks on the
+        /// loop keep their turns; its other sockets wait for a quarter of a millisecond, or this time where that is longer.
         public var busyPoll = Duration.zero
 
         /// How many event loops serve a listener, each with a socket of its own on the same port (`SO_REUSEPORT`), 1 to

@@ -6,5 +6,6 @@
 #include "lp2p_conn.h"
 #include "lp2p_frame_guard.h"
 #include "lp2p_packet_protection.h"
+#include "lp2p_receive_window.h"
 
 #endif

@@ -9,8 +9,8 @@
 extern "C" {
 #endif
 
-/// Who seals and opens 1-RTT packets. Everything else is GnuTLS's in either case: header protection, which costs the same
-/// with both, ChaCha20, and the packets of the handshake.
+/// Who seals and opens 1-RTT packets, and masks their headers. Everything else is GnuTLS's in either case: ChaCha20, and the
+/// packets of the handshake.
 typedef enum lp2p_protection {
   LP2P_PROTECTION_GNUTLS = 0,
   LP2P_PROTECTION_IPSEC_MB = 1

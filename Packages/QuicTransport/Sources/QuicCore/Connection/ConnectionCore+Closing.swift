@@ -30,7 +30,7 @@ extension ConnectionCore {
     ///
     /// The library keeps to three times the bytes of an address that is not validated, and does not know of these: each has
     /// to be paid for by the datagram that it answers, from the very address it goes to.
-    // Not inlined, or all receiving would take a note of the use of these properties.
+    // Not inlined, or all receiving would pay for the checks of exclusive access to these properties.
     @inline(never)
     func receiveWhileClosing(_ count: Int, from remote: NetworkAddress) {
         datagramsSinceClose += 1

@@ -190,7 +190,7 @@ extension ConnectionCore {
         return pulse
     }
 
-    // Not inlined, or each batch would take a note of the use of the property.
+    // Not inlined, or each batch would pay for the check of exclusive access to the property.
     @inline(never)
     private func watchProbe(size: Int, _ pulse: PathSizeGuard.Pulse, now: UInt64) {
         lp2p_conn_watch(pointer, Int32(LP2P_WATCH_PATH_SIZE))

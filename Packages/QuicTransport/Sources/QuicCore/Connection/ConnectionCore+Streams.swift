@@ -78,7 +78,9 @@ extension ConnectionCore {
     /// A stream is over: its bytes are of no use any more, wherever the record still stands.
     func letGo(_ record: StreamRecord) {
         record.sendingOver = true
-        record.segments.removeAll()
+        let given = record.segments
+        record.segments = []
+        withExtendedLifetime(given) {}
         if record.isHeld { queues.heldByConnection.removeAll { $0 === record } }
     }
 

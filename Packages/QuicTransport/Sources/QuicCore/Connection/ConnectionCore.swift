@@ -64,10 +64,10 @@ public final class ConnectionCore {
 
     // MARK: streams
 
-    // These two are looked at many times for each packet. A release build takes no note of who is using them, which would cost
-    // more than the use. It needs none: a connection belongs to one thread, and no method calls another one, or the C library,
-    // which calls back, from inside a change of either. Every debug build, which is what the tests and the sanitizers run,
-    // still takes note, and stops the process where that is not so.
+    // These two are looked at many times for each packet. A release build does not check that access to them is exclusive, which
+    // would cost more than the access. It is: a connection belongs to one thread, and no method calls another one, or the C
+    // library, which calls back, from inside a change of either. Debug builds, which the tests and the sanitizers run, check
+    // just that, and stop the process where it is not so.
     #if !DEBUG
     @exclusivity(unchecked)
     #endif

@@ -2,7 +2,8 @@
 ///
 /// ngtcp2 reads stream bytes again for every retransmission, so they must not move until the peer has acknowledged
 /// them. The connection keeps ``owner`` alive for exactly that long; `owner` must keep the memory at ``base`` alive and
-/// unchanged for as long as it lives itself.
+/// unchanged for as long as it lives itself. It may be let go from inside any of the connection's methods: its `deinit` must
+/// not call the connection.
 public struct SendSegment {
     /// What keeps the memory alive.
     public let owner: AnyObject

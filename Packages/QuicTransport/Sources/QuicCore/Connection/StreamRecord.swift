@@ -17,8 +17,8 @@ final class StreamRecord {
 
     // MARK: sending
 
-    /// Segments that are not acknowledged in full, oldest first. Like ``ConnectionCore/queues`` for many looks at each packet,
-    /// and as safe: whoever changes them does nothing else meanwhile.
+    /// Segments that are not acknowledged in full, oldest first. Looked at many times for each packet, like
+    /// ``ConnectionCore/queues``, and as safe: owners of bytes are let go when the change is over, not within it.
     #if !DEBUG
     @exclusivity(unchecked)
     #endif
@@ -106,8 +106,10 @@ final class StreamRecord {
     func stopSending() {
         sendingOver = true
         let inUse = unsentIndex + (sentInUnsent > 0 ? 1 : 0)
+        let given = segments
         if inUse < segments.count { segments.removeLast(segments.count - inUse) }
         unsentIndex = segments.count
         sentInUnsent = 0
+        withExtendedLifetime(given) {}
     }
 }

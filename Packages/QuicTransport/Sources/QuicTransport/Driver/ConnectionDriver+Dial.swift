@@ -46,7 +46,7 @@ extension ConnectionDriver {
         return core.traffic.datagramsReceived > 0 ? .handshake : .contact
     }
 
-    // Not inlined: it is called from the loop over events, which would take a note of the use of the property each time it begins.
+    // Not inlined: it is called from the loop over events, which would pay for the check of exclusive access to the property each time it begins.
     @inline(never)
     func endDial(_ result: Result<QuicConnection, QuicError>) {
         guard let dial = pendingDial else { return }

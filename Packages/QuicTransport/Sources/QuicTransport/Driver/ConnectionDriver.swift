@@ -21,8 +21,8 @@ final class ConnectionDriver {
     let wakes: WakeList
     /// The handle, once the peer is verified.
     var connection: QuicConnection?
-    /// Looked at for each event. A release build does not take note of who is using it: everything here happens on one event
-    /// loop, and nothing is called from inside a change of it. The debug builds that all tests run do, and stop if that is not so.
+    /// Looked at for each event. A release build does not check that access to it is exclusive: everything here happens on one
+    /// event loop, and nothing is called from inside a change of it. Debug builds, which the tests are, check just that.
     #if !DEBUG
     @exclusivity(unchecked)
     #endif
@@ -77,8 +77,9 @@ final class ConnectionDriver {
     /// Stands in the endpoint's list of connections to service.
     var isTouched = false
     private var timer: (due: UInt64, scheduled: Scheduled<Void>)?
-    /// The connection has its turn, and a mailbox was left something for the loop meanwhile.
+    /// The connection has its turn.
     private var isInTurn = false
+    /// A mailbox was left something for the loop during the turn.
     private var hasNewOrders = false
     /// Who waited for what has just arrived, until everything that came with it is delivered.
     private var readers: InboundHalf<StreamMailbox.Reader>.Served = []
@@ -254,7 +255,7 @@ final class ConnectionDriver {
         readers.removeAll(keepingCapacity: true)
     }
 
-    // Not inlined, or the loop above would take a note of the use of the property each time it begins.
+    // Not inlined, or the loop above would pay for the check of exclusive access to the property each time it begins.
     @inline(never)
     private func datagramReceived(_ bytes: [UInt8]) {
         if connection?.received(datagram: bytes) == true { unreadDatagrams += 1 }

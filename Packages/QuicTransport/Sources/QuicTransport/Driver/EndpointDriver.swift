@@ -42,8 +42,8 @@ final class EndpointDriver: UDPEndpointHandler {
     private(set) var drivers: [ConnectionHandle: ConnectionDriver] = [:]
     /// The driver of the datagram before, because datagrams come in trains.
     private var lastDriver: ConnectionDriver?
-    // Looked at several times for each packet. A release build does not take note of who is using it: it is changed on the event
-    // loop only, and calls nothing. The debug builds that all tests run do, and stop if that is not so.
+    // Looked at several times for each packet. A release build does not check that access to it is exclusive: it is changed on
+    // the event loop only, and calls nothing. Debug builds, which the tests are, check just that.
     #if !DEBUG
     @exclusivity(unchecked)
     #endif

@@ -16,6 +16,7 @@ final class UDPChannelHandler: ChannelInboundHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         let envelope = unwrapInboundIn(data)
+        endpoint.woken()
         guard let source = cquic_addr(envelope.remoteAddress)?.networkAddress else {
             endpoint.countUnreadable()
             return

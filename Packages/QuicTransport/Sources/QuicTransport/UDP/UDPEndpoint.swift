@@ -264,6 +264,11 @@ final class UDPEndpoint {
 
     // MARK: Receiving
 
+    /// The loop was woken for this socket.
+    func woken() {
+        busyPoll?.loopHasSelected(now: .now())
+    }
+
     func receive(_ message: UDPMessage) {
         guard let handler else { return }
         guard !message.isTruncated else {
