@@ -27,6 +27,9 @@ int64_t lp2p_receive_window_number(const lp2p_receive_window *window, const uint
   }
   int64_t range = INT64_C(1) << (8 * length);
   int64_t expected = window->largest + 1;
+  if ((expected & (range - 1)) == truncated) {
+    return expected;
+  }
   int64_t number = (expected & ~(range - 1)) | truncated;
   if (number <= expected - range / 2 && number < (INT64_C(1) << 62) - range) {
     return number + range;
@@ -49,6 +52,14 @@ lp2p_packet_novelty lp2p_receive_window_note(lp2p_receive_window *window, int64_
     return LP2P_PACKET_TOO_OLD;
   }
   uint64_t *bits = window->bits != NULL ? window->bits : window->first;
+  uint64_t *word = &bits[(uint64_t)number / 64 % LP2P_RECEIVE_WINDOW_WORDS];
+  uint64_t bit = UINT64_C(1) << (number % 64);
+  if (number == window->largest + 1) {
+    /* What its place says is of a packet that is too old. */
+    window->largest = number;
+    *word |= bit;
+    return LP2P_PACKET_NEW;
+  }
   if (number > window->largest) {
     int64_t from = window->largest + 1;
     if (number - from >= CAPACITY) {
@@ -62,8 +73,6 @@ lp2p_packet_novelty lp2p_receive_window_note(lp2p_receive_window *window, int64_
   } else if (window->largest - number >= CAPACITY) {
     return LP2P_PACKET_TOO_OLD;
   }
-  uint64_t *word = &bits[(number / 64) % LP2P_RECEIVE_WINDOW_WORDS];
-  uint64_t bit = UINT64_C(1) << (number % 64);
   if (*word & bit) {
     return LP2P_PACKET_COPY;
   }
