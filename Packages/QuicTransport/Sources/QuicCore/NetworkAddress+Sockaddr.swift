@@ -97,6 +97,7 @@ extension NetworkAddress {
 
     /// Writes the address in its C form, and returns how many bytes of it are in use.
     func store(in memory: UnsafeMutableRawPointer) -> socklen_t {
+        // One of two sizes, by the family; the larger is that of `makeSockaddr`. Nothing of it comes from the peer.
         let (storage, length) = socketAddress
         withUnsafePointer(to: storage) { memory.copyMemory(from: $0, byteCount: Int(length)) }
         return length

@@ -36,6 +36,8 @@ final class EndpointDriver: UDPEndpointHandler {
     let socket: UDPEndpoint
     /// Further sockets, by the address they are bound to, for connections that have moved away from the first one.
     var further: [NetworkAddress: UDPEndpoint] = [:] { didSet { hasFurther = !further.isEmpty } }
+    /// Whether there are any. Kept beside them because it is asked for each batch: nothing is called within a change of it, so
+    /// that the compiler proves access to it exclusive, which it cannot of a dictionary.
     private(set) var hasFurther = false
     /// What the further sockets counted that are closed.
     private var closedSockets = UDPStatistics()
@@ -53,6 +55,7 @@ final class EndpointDriver: UDPEndpointHandler {
     private var handshakeAdvanced: UInt64 = 0
     /// What the kernel had no room for, by socket, and who waits for room.
     var unsent: [ObjectIdentifier: (bytes: [UInt8], batch: SendBatch)] = [:] { didSet { hasUnsent = !unsent.isEmpty } }
+    /// Whether anything is; kept beside it like ``hasFurther``.
     private(set) var hasUnsent = false
     var waitingForRoom: [ConnectionDriver] = []
     /// The ways to the loops that listen on the same port, by their numbers, this one's own among them; none if it is alone.
